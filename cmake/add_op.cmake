@@ -1,0 +1,28 @@
+# genossm_add_op(NAME [LINK libs...]): one op folder: NAME.h, reference.cc, cpu.cc.
+function(genossm_add_op name)
+  cmake_parse_arguments(op "" "" "LINK" ${ARGN})
+  add_library(genossm_op_${name} STATIC ${name}/reference.cc ${name}/cpu.cc)
+  target_link_libraries(genossm_op_${name} PUBLIC genossm_kernels_core
+                        PRIVATE genossm_warnings PkgConfig::HWY ${op_LINK})
+  target_link_libraries(genossm_kernels INTERFACE genossm_op_${name})
+endfunction()
+
+# genossm_add_layer(NAME SOURCES... LINK PUBLIC-LIBS... PRIVATE_LINK LIBS...): one row of the layer table.
+function(genossm_add_layer name)
+  cmake_parse_arguments(layer "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(genossm_${name} STATIC ${layer_SOURCES})
+  target_link_libraries(genossm_${name} PUBLIC ${layer_LINK}
+                        PRIVATE genossm_warnings ${layer_PRIVATE_LINK})
+endfunction()
+
+# genossm_add_test(NAME SOURCES... LINK LIBS... [LABELS ...]): a GoogleTest program, one ctest entry a case.
+function(genossm_add_test name)
+  cmake_parse_arguments(test "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  add_executable(${name} ${test_SOURCES})
+  target_link_libraries(${name} PRIVATE ${test_LINK} genossm_test_support genossm_warnings GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE
+    GENOSSM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" GENOSSM_SHARED_DATA="${GENOSSM_SHARED_DATA}")
+  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 120
+                       PROPERTIES LABELS "${test_LABELS}" TIMEOUT 1200)
+endfunction()
+include(GoogleTest)

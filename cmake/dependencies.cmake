@@ -1,0 +1,15 @@
+# Everything comes from the system (Debian 12 is the baseline); nothing is downloaded.
+find_package(Threads REQUIRED)
+find_package(TBB REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)  # only to keep oneDNN on the calling thread
+find_package(dnnl REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(HTSLIB REQUIRED IMPORTED_TARGET htslib)
+pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
+if(GENOSSM_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+endif()

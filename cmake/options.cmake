@@ -1,0 +1,37 @@
+# What a user of the build may choose.
+include(CMakeDependentOption)
+option(GENOSSM_BUILD_TESTS "Build the tests" ON)
+option(GENOSSM_WERROR "Treat warnings as errors (developers)" OFF)
+set(GENOSSM_SANITIZE "" CACHE STRING "address,undefined or thread: build with these sanitizers")
+set(GENOSSM_SHARED_DATA "${CMAKE_CURRENT_SOURCE_DIR}/../shared/data" CACHE PATH
+    "Folder with the larger real data sets; tests on them are skipped where it does not exist")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# Contraction is a matter of the source (Highway's MulAdd), never of the compiler's mood: results
+# must not depend on how a loop happened to be compiled.
+add_compile_options(-ffp-contract=off)
+
+find_program(GENOSSM_CCACHE ccache)
+if(GENOSSM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${GENOSSM_CCACHE})
+endif()
+
+add_library(genossm_warnings INTERFACE)
+target_compile_options(genossm_warnings INTERFACE -Wall -Wextra -Wconversion -Wshadow)
+if(GENOSSM_WERROR)
+  target_compile_options(genossm_warnings INTERFACE -Werror)
+endif()
+if(GENOSSM_SANITIZE)
+  add_compile_options(-fsanitize=${GENOSSM_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${GENOSSM_SANITIZE})
+endif()
