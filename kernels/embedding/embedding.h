@@ -1,0 +1,24 @@
+// embedding -- rows of a table chosen by token.
+//
+//   y[t] = table[token[t]]                                            [D]
+//
+// Errors:   Fault::shape if a token lies outside [0, V).
+#pragma once
+
+#include "kernels/core/device.h"
+
+namespace genossm {
+
+struct Embedding {
+  // in
+  View<const std::int32_t, 1> tokens;  // [L]
+  View<const float, 2> table;          // [V, D]
+  // out
+  View<float, 2> y;  // [L, D]
+};
+
+void check(const Embedding&);            // throws Error{Fault::shape}
+void run(Reference&, const Embedding&);  // the definition
+void run(Cpu&, const Embedding&);
+
+}  // namespace genossm

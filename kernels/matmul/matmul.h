@@ -1,0 +1,65 @@
+// matmul -- y = x W^T + b, optionally added to what y holds.
+//
+//   y[t, n] (+)= sum_k x[t, k] * W[n, k] + bias[n]
+//
+// The weight is packed once, for one device and precision, into a MatmulWeight that any number of
+// threads may use at once.
+// Numerics: fp32: float32 products and sums. bf16: x and W rounded to bfloat16 (nearest even),
+//           products and sums in float32, y and bias float32. Reference: double over the same
+//           (rounded) operands.
+// Law:      on Cpu a row's result does not depend on its position, its neighbours or the number of
+//           rows: everything runs as tiles of kTile rows, the last one padded. pack() verifies this
+//           for the routine that the library chose on this machine; see rows_independent().
+#pragma once
+
+#include <memory>
+
+#include "kernels/core/device.h"
+#include "kernels/core/dtype.h"
+
+namespace genossm {
+
+class MatmulWeight {
+ public:
+  MatmulWeight() = default;
+  // w: [N, K], rows are outputs; copied (and rounded to bf16 with Precision::bf16).
+  static MatmulWeight pack(Device& device, View<const float, 2> w,
+                           Precision precision = Precision::fp32);
+
+  bool empty() const { return !impl_; }
+  Index outputs() const { return outputs_; }  // N
+  Index inputs() const { return inputs_; }    // K
+  Precision precision() const { return precision_; }
+  Index bytes() const;  // memory held
+  // Whether equal input rows gave equal output rows at every position of a tile (Cpu).
+  bool rows_independent() const;
+
+  struct Impl;
+  const Impl& impl() const { return *impl_; }
+
+ private:
+  std::shared_ptr<const Impl> impl_;
+  Index outputs_ = 0;
+  Index inputs_ = 0;
+  Precision precision_ = Precision::fp32;
+};
+
+struct Matmul {
+  // in
+  View<const float, 2> x;              // [L, K]  any row stride >= K
+  const MatmulWeight* weight = nullptr;  // [N, K]
+  View<const float, 1> bias;           // [N]     empty: none
+  bool accumulate = false;             // y += instead of y =
+  // out
+  View<float, 2> y;  // [L, N]  any row stride >= N; must not overlap x
+};
+
+void check(const Matmul&);            // throws Error{Fault::shape}
+void run(Reference&, const Matmul&);  // the definition, double
+void run(Cpu&, const Matmul&);        // oneDNN on one thread a tile, parallel over tiles
+
+// Whether this processor has bfloat16 matrix instructions; without them Precision::bf16 is correct
+// but slower than fp32, and callers should say so.
+bool cpu_has_bf16();
+
+}  // namespace genossm

@@ -1,0 +1,40 @@
+// norm -- RMSNorm, LayerNorm and the gated RMSNorm of Mamba-2, with an optional residual add.
+//
+//   r[t] = residual[t] + x[t]  (written back to residual; r = x without one)            [D]
+//   v    = gate == before ? r * silu(z) : r
+//   rms:   n = v * rsqrt(mean(v^2) + eps) * weight       mean over each group of `group` channels
+//   layer: n = (v - mean(v)) * rsqrt(var(v) + eps) * weight + bias
+//   y    = gate == after ? n * silu(z) : n
+//
+// Source:   upstream rms_norm_ref, layer_norm_ref (layer_norm.py), rms_norm_ref (layernorm_gated.py).
+// Numerics: statistics in double on Reference; on Cpu float32 with a fixed order of summation that
+//           depends on D alone, so that a row's result never depends on the rows around it.
+// y may be the same memory as x.
+#pragma once
+
+#include "kernels/core/device.h"
+
+namespace genossm {
+
+struct Norm {
+  enum class Kind { rms, layer };
+  enum class Gate { none, before, after };
+  // in
+  View<const float, 2> x;       // [L, D]
+  View<float, 2> residual;      // [L, D]  in and out; empty: none
+  View<const float, 1> weight;  // [D]
+  View<const float, 1> bias;    // [D]     empty: none
+  View<const float, 2> z;       // [L, D]  only with a gate
+  Kind kind = Kind::rms;
+  Gate gate = Gate::none;
+  float eps = 1e-5f;
+  Index group = 0;  // channels that share one mean; 0: all D; must divide D; rms only
+  // out
+  View<float, 2> y;  // [L, D]
+};
+
+void check(const Norm&);            // throws Error{Fault::shape}
+void run(Reference&, const Norm&);  // the definition, double
+void run(Cpu&, const Norm&);        // parallel over tokens, vector over channels
+
+}  // namespace genossm

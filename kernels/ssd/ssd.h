@@ -1,0 +1,46 @@
+// ssd -- the Mamba-2 recurrence (state space duality): one scalar decay per head.
+//
+//   d[t] = clamp(softplus(dt[t] + dt_bias), dt_min, dt_max)                       [H]
+//   h[t] = exp(d[t] * A) * h[t-1] + d[t] * B[t] (outer) x[t]                      [H, N, P]
+//   y[t] = (C[t] . h[t] + skip * x[t]) * silu(z[t])                               [H, P]
+//
+// Source:   Dao & Gu 2024; upstream functions ssd_selective_scan, ssd_chunk_scan_combined_ref.
+// Layout:   channel = head * P + p; the state is [H, N, P] (upstream: H, P, N), lanes over P.
+// Groups:   head i uses group i / (H / G) of B and C.
+// Numerics: h is float32 on Cpu, double inside one run on Reference; softplus threshold 20, clamp after it.
+// Law:      [0, L) in one run equals [0, m) then [m, L) on the same h: bit for bit on Cpu for any m;
+//           to one rounding of h on Reference.
+// The reverse direction is the same op on flip_rows() of x, dt, B, C, z and y.
+#pragma once
+
+#include <limits>
+
+#include "kernels/core/device.h"
+
+namespace genossm {
+
+struct Ssd {
+  // in
+  View<const float, 2> x;        // [L, H * P]
+  View<const float, 2> dt;       // [L, H]  before bias, softplus and clamp
+  View<const float, 1> dt_bias;  // [H]     empty: none
+  bool softplus = true;
+  float dt_min = 0;
+  float dt_max = std::numeric_limits<float>::infinity();
+  View<const float, 1> A;     // [H]  already -exp(A_log)
+  View<const float, 3> B;     // [L, G, N]
+  View<const float, 3> C;     // [L, G, N]
+  View<const float, 1> skip;  // [H * P]  upstream calls it D (one value a head is repeated); empty: none
+  View<const float, 2> z;     // [L, H * P]  empty: no gate
+  // in and out
+  View<float, 3> h;  // [H, N, P]
+  // out
+  View<float, 2> y;         // [L, H * P]  may be the same memory as x
+  bool accumulate = false;  // y += instead of y =
+};
+
+void check(const Ssd&);            // throws Error{Fault::shape}
+void run(Reference&, const Ssd&);  // the definition: serial, double
+void run(Cpu&, const Ssd&);        // parallel over heads, vector over P, state in registers
+
+}  // namespace genossm

@@ -1,0 +1,51 @@
+// Genome: a FASTA file with random access (plain or bgzip, .fai/.gzi), and regions of it.
+//
+// A missing index is built: beside the file if that is possible, else in a private temporary folder.
+// Errors: Fault::missing, Fault::input (not indexable, duplicate names, unknown contig, region
+// outside the contig unless clipped).
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/core/view.h"
+
+namespace genossm {
+
+// 0-based, end exclusive.
+struct Region {
+  std::string contig;
+  Index begin = 0;
+  Index end = 0;
+  std::string name;  // BED column 4, else "contig:begin+1-end" as samtools writes it
+};
+
+class Genome {
+ public:
+  static Genome open(const std::string& path);
+  ~Genome();
+  Genome(Genome&&) noexcept;
+  Genome& operator=(Genome&&) noexcept;
+
+  const std::vector<std::string>& contigs() const;  // in file order
+  Index length(const std::string& contig) const;    // Fault::input if unknown
+  bool has(const std::string& contig) const;
+  // Bases [begin, end) as they stand in the file.
+  std::string fetch(const std::string& contig, Index begin, Index end) const;
+
+ private:
+  struct Impl;
+  explicit Genome(std::unique_ptr<Impl>);
+  std::unique_ptr<Impl> impl_;
+};
+
+// "chr", "chr:5", "chr:5-", "chr:5-10", "{name:with:colons}:5-10"; 1-based, inclusive, commas in
+// numbers allowed; comma-separated list in one string. A whole contig name wins over a split.
+std::vector<Region> parse_regions(std::string_view text, const Genome& genome, bool clip);
+// BED (plain, gzip or "-"): 0-based; track, browser and # lines skipped. Errors name the line.
+std::vector<Region> read_bed(const std::string& path, const Genome& genome, bool clip);
+
+}  // namespace genossm
