@@ -1,6 +1,9 @@
 # genossm_add_op(NAME [LINK libs...]): one op folder: NAME.h, reference.cc, cpu.cc.
 function(genossm_add_op name)
   cmake_parse_arguments(op "" "" "LINK" ${ARGN})
+  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/cpu.cc)
+    return()
+  endif()
   add_library(genossm_op_${name} STATIC ${name}/reference.cc ${name}/cpu.cc)
   target_link_libraries(genossm_op_${name} PUBLIC genossm_kernels_core
                         PRIVATE genossm_warnings PkgConfig::HWY ${op_LINK})

@@ -1,3 +1,5 @@
 include(GNUInstallDirs)
-install(TARGETS genossm RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(TARGET genossm)
+  install(TARGETS genossm RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/data/models DESTINATION ${CMAKE_INSTALL_DATADIR}/genossm)
