@@ -20,7 +20,8 @@ struct Activation {
   View<const float, 2> x;     // [L, D]
   View<const float, 2> gate;  // [L, D]  empty: none
   // out
-  View<float, 2> y;  // [L, D]
+  View<float, 2> y;         // [L, D]
+  bool accumulate = false;  // y += instead of y =
 };
 
 void check(const Activation&);            // throws Error{Fault::shape}
