@@ -1,0 +1,203 @@
+#include "libgenossm/model/block.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/activation/activation.h"
+#include "kernels/norm/norm.h"
+#include "libgenossm/model/blocks/mamba1.h"
+#include "libgenossm/model/blocks/mamba2.h"
+
+namespace genossm {
+namespace {
+
+std::unique_ptr<Mixer> make(const Placement& place, const MixerSpec& spec,
+                            const MixerSpec& projections) {
+  return std::visit(
+      [&](const auto& m) -> std::unique_ptr<Mixer> {
+        using Spec = std::decay_t<decltype(m)>;
+        return make_mixer(place, m, std::get<Spec>(projections));
+      },
+      spec);
+}
+
+// The parts of the pieces that lie in rows [begin, end), relative to begin, in the order in which a
+// pass in that direction meets them.
+std::vector<Piece> cut(std::span<const Piece> pieces, Index begin, Index end, bool reverse) {
+  std::vector<Piece> out;
+  for (const Piece& piece : pieces) {
+    const Index from = std::max(piece.begin, begin), to = std::min(piece.end, end);
+    if (from >= to) continue;
+    const bool starts = reverse ? piece.end <= end : piece.begin >= begin;
+    out.push_back({from - begin, to - begin, piece.state, piece.fresh && starts});
+  }
+  if (reverse) std::reverse(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+Block::NormWeights::NormWeights(const NormSpec& spec)
+    : rms(spec.rms), eps(spec.eps), weight(copy_of(spec.weight)), bias(copy_of(spec.bias)) {}
+
+void Block::NormWeights::run(Device& device, View<const float, 2> x, View<float, 2> y) const {
+  launch(device, Norm{.x = x,
+                      .weight = view_of(weight),
+                      .bias = view_of(bias),
+                      .kind = rms ? Norm::Kind::rms : Norm::Kind::layer,
+                      .eps = eps,
+                      .y = y});
+}
+
+Block::Block(const Placement& place, const BlockSpec& spec)
+    : norm_(spec.norm),
+      forward_(make(place, spec.forward, spec.forward)),
+      reverse_(spec.reverse ? make(place, *spec.reverse, spec.tied ? spec.forward : *spec.reverse)
+                            : nullptr),
+      tied_(spec.tied),
+      multiply_(spec.multiply) {
+  if (spec.mlp) {
+    mlp_norm_ = std::make_unique<NormWeights>(*spec.mlp_norm);
+    fc1_ = Linear(place, spec.mlp->fc1, Tensor{});
+    fc2_ = Linear(place, spec.mlp->fc2, Tensor{});
+  }
+}
+
+Index Block::kept_columns() const {
+  if (!two_way()) return 0;
+  return forward_->mixed() + (tied_ && !multiply_ ? forward_->projected() : 0);
+}
+
+Index Block::slab_columns() const {
+  const Index d_model = norm_.weight.size();
+  Index columns = forward_->projected() + 2 * forward_->mixed() + forward_->scratch_columns() +
+                  3 * d_model;
+  if (mlp_norm_) columns += fc1_.outputs() + fc1_.outputs() / 2;
+  return columns;
+}
+
+Index Block::weight_bytes() const {
+  return forward_->weight_bytes() + (reverse_ ? reverse_->weight_bytes() : 0) +
+         (mlp_norm_ ? fc1_.bytes() + fc2_.bytes() : 0);
+}
+
+View<float, 2> Block::normed(Device& device, Scratch& scratch, View<const float, 2> x) const {
+  const View<float, 2> y = scratch.matrix(kSlotNormed, x.extent[0], x.extent[1]);
+  norm_.run(device, x, y);
+  return y;
+}
+
+void Block::forward(Device& device, Scratch& scratch, View<float, 2> x,
+                    std::span<const Piece> pieces, Index slab) const {
+  if (!two_way()) {
+    one_way(device, scratch, x, pieces, slab);
+    return;
+  }
+  // The state of a two-way pass lives only as long as the pass.
+  const Index size = forward_->state_size();
+  float* state = scratch.matrix(kSlotState, 2, size).data;
+  std::vector<Piece> whole(pieces.begin(), pieces.end());
+  for (Piece& piece : whole) piece.state = state, piece.fresh = true;
+  if (tied_ && !multiply_) {
+    shared(device, scratch, x, whole, slab);
+  } else {
+    apart(device, scratch, x, whole, slab);
+  }
+}
+
+void Block::one_way(Device& device, Scratch& scratch, View<float, 2> x,
+                    std::span<const Piece> pieces, Index slab) const {
+  const Index L = x.extent[0];
+  for (Index begin = 0; begin < L; begin += slab) {
+    const Index end = std::min(L, begin + slab);
+    const View<float, 2> part = rows(x, begin, end);
+    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, forward_->projected());
+    const View<float, 2> g = scratch.matrix(kSlotMixed, end - begin, forward_->mixed());
+    forward_->project_in(device, normed(device, scratch, part), p);
+    const std::vector<Piece> here = cut(pieces, begin, end, false);
+    forward_->mix(device, scratch, p, here, false, true, false, g);
+    forward_->project_out(device, g, true, 1, part);
+    mlp(device, scratch, part);
+  }
+}
+
+// Tied directions that are added: one in_proj, one out_proj of the sum.
+void Block::shared(Device& device, Scratch& scratch, View<float, 2> x,
+                   std::span<const Piece> pieces, Index slab) const {
+  const Index L = x.extent[0];
+  const View<float, 2> p = scratch.matrix(kSlotProjected, L, forward_->projected());
+  const View<float, 2> g = scratch.matrix(kSlotMixed, L, forward_->mixed());
+  const bool gate_last = forward_->gate_is_separable();
+  for (Index begin = 0; begin < L; begin += slab) {
+    const Index end = std::min(L, begin + slab);
+    const View<float, 2> p_part = rows(p, begin, end);
+    forward_->project_in(device, normed(device, scratch, rows(x, begin, end)), p_part);
+    const std::vector<Piece> here = cut(pieces, begin, end, false);
+    forward_->mix(device, scratch, p_part, here, false, !gate_last, false, rows(g, begin, end));
+  }
+  for (Index begin = (L - 1) / slab * slab; begin >= 0; begin -= slab) {
+    const Index end = std::min(L, begin + slab);
+    const View<float, 2> part = rows(x, begin, end);
+    const View<float, 2> p_part = rows(p, begin, end), g_part = rows(g, begin, end);
+    const std::vector<Piece> here = cut(pieces, begin, end, true);
+    reverse_->mix(device, scratch, p_part, here, true, !gate_last, true, g_part);
+    if (gate_last) forward_->apply_gate(device, p_part, g_part);
+    forward_->project_out(device, g_part, true, 2, part);
+    mlp(device, scratch, part);
+  }
+}
+
+// Untied directions, or directions that are multiplied: each has its own projections and gate.
+void Block::apart(Device& device, Scratch& scratch, View<float, 2> x,
+                  std::span<const Piece> pieces, Index slab) const {
+  const Index L = x.extent[0], D = x.extent[1];
+  const View<float, 2> g = scratch.matrix(kSlotMixed, L, forward_->mixed());
+  for (Index begin = 0; begin < L; begin += slab) {
+    const Index end = std::min(L, begin + slab);
+    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, forward_->projected());
+    forward_->project_in(device, normed(device, scratch, rows(x, begin, end)), p);
+    const std::vector<Piece> here = cut(pieces, begin, end, false);
+    forward_->mix(device, scratch, p, here, false, true, false, rows(g, begin, end));
+  }
+  for (Index begin = (L - 1) / slab * slab; begin >= 0; begin -= slab) {
+    const Index end = std::min(L, begin + slab);
+    const View<float, 2> part = rows(x, begin, end);
+    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, reverse_->projected());
+    const View<float, 2> back = scratch.matrix(kSlotMixedBack, end - begin, reverse_->mixed());
+    reverse_->project_in(device, normed(device, scratch, part), p);
+    const std::vector<Piece> here = cut(pieces, begin, end, true);
+    reverse_->mix(device, scratch, p, here, true, true, false, back);
+    if (multiply_) {
+      const View<float, 2> out = scratch.matrix(kSlotOut, end - begin, D);
+      const View<float, 2> out_back = scratch.matrix(kSlotOutBack, end - begin, D);
+      forward_->project_out(device, rows(g, begin, end), false, 1, out);
+      reverse_->project_out(device, back, false, 1, out_back);
+      launch(device, Activation{.kind = Activation::Kind::identity,
+                                .x = out,
+                                .gate = out_back,
+                                .y = part,
+                                .accumulate = true});
+    } else {
+      forward_->project_out(device, rows(g, begin, end), true, 1, part);
+      reverse_->project_out(device, back, true, 1, part);
+    }
+    mlp(device, scratch, part);
+  }
+}
+
+void Block::mlp(Device& device, Scratch& scratch, View<float, 2> x) const {
+  if (!mlp_norm_) return;
+  const Index L = x.extent[0], F = fc1_.outputs() / 2;
+  const View<float, 2> n = scratch.matrix(kSlotNormed, L, x.extent[1]);
+  mlp_norm_->run(device, x, n);
+  const View<float, 2> both = scratch.matrix(kSlotMlp, L, 2 * F);
+  fc1_.run(device, n, both);
+  const View<float, 2> h = scratch.matrix(kSlotMlpGate, L, F);
+  launch(device, Activation{.kind = Activation::Kind::silu,
+                            .x = cols(both, 0, F),
+                            .gate = cols(both, F, 2 * F),
+                            .y = h});
+  fc2_.run(device, h, x, true);
+}
+
+}  // namespace genossm

@@ -1,0 +1,156 @@
+#include "libgenossm/model/blocks/mamba2.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/activation/activation.h"
+#include "kernels/causal_conv/causal_conv.h"
+#include "kernels/norm/norm.h"
+#include "kernels/ssd/ssd.h"
+
+namespace genossm {
+namespace {
+
+class Mamba2 final : public Mixer {
+ public:
+  Mamba2(const Placement& place, const Mamba2Spec& spec, const Mamba2Spec& projections)
+      : E_(spec.d_inner),
+        S_(spec.d_ssm),
+        N_(spec.d_state),
+        W_(spec.d_conv),
+        H_(spec.heads),
+        P_(spec.headdim),
+        G_(spec.groups),
+        channels_(spec.conv_channels()),
+        projected_(spec.projected()),
+        norm_(spec.norm),
+        norm_before_gate_(spec.norm_before_gate),
+        norm_group_(spec.grouped_norm ? spec.d_ssm / spec.groups : 0),
+        norm_eps_(spec.norm_eps),
+        dt_min_(spec.dt_min),
+        dt_max_(spec.dt_max),
+        in_(place, projections.in_proj, projections.in_bias),
+        out_(place, projections.out_proj, projections.out_bias),
+        taps_(transposed({spec.conv_weight.values.data(), {channels_, W_}})),
+        conv_bias_(copy_of(spec.conv_bias_term)),
+        dt_bias_(copy_of(spec.dt_bias)),
+        A_(copy_of(spec.A_log)),
+        skip_(S_),
+        norm_weight_(copy_of(spec.norm_weight)) {
+    for (float& a : A_) a = -std::exp(a);
+    for (Index c = 0; c < S_; ++c) skip_[c] = spec.skip.values[spec.skip_per_channel ? c : c / P_];
+  }
+
+  Index projected() const override { return projected_; }
+  Index mixed() const override { return E_; }
+  Index state_size() const override { return (W_ - 1) * channels_ + H_ * N_ * P_; }
+  Index scratch_columns() const override { return channels_ + 2 * S_; }
+  Index weight_bytes() const override { return in_.bytes() + out_.bytes() + 4 * taps_.size(); }
+
+  bool rows_independent() const override {
+    return in_.rows_independent() && out_.rows_independent();
+  }
+
+  void project_in(Device& device, View<const float, 2> x, View<float, 2> p) const override {
+    in_.run(device, x, p);
+  }
+
+  void mix(Device& device, Scratch& scratch, View<const float, 2> p, std::span<const Piece> pieces,
+           bool reverse, bool /*gated: always*/, bool accumulate, View<float, 2> g) const override {
+    const Index L = p.extent[0];
+    const auto along = [&](auto view, const Piece& piece) {
+      const auto part = rows(view, piece.begin, piece.end);
+      return reverse ? flip_rows(part) : part;
+    };
+    // Columns of p: z0 (M) | x0 (M) | z (S) | xBC | dt (H), with M = E - S.
+    const Index M = E_ - S_;
+    const View<const float, 2> z = cols(p, 2 * M, 2 * M + S_);
+    const Index at_conv = 2 * M + S_;
+    const View<const float, 2> xBC = cols(p, at_conv, at_conv + channels_);
+    const View<const float, 2> dt = cols(p, at_conv + channels_, projected_);
+
+    const View<float, 2> c = scratch.matrix(kSlotConv, L, channels_);
+    const View<const float, 2> x = cols(View<const float, 2>(c), 0, S_);
+    const View<const float, 3> B(c.data + S_, {L, G_, N_}, {c.stride[0], N_, 1});
+    const View<const float, 3> C(c.data + S_ + G_ * N_, {L, G_, N_}, {c.stride[0], N_, 1});
+    const View<float, 2> result = cols(g, M, E_);
+    // Without the norm the gate belongs to the scan and its result is final.
+    const View<float, 2> y = norm_ ? scratch.matrix(kSlotSsd, L, S_) : result;
+    for (const Piece& piece : pieces) {
+      if (piece.fresh) std::fill_n(piece.state, state_size(), 0.0f);
+      launch(device, CausalConv{.x = along(xBC, piece),
+                                .w = taps_.matrix(W_, channels_),
+                                .bias = view_of(conv_bias_),
+                                .silu = true,
+                                .tail = {piece.state, {W_ - 1, channels_}},
+                                .y = along(c, piece)});
+      launch(device, Ssd{.x = along(x, piece),
+                         .dt = along(dt, piece),
+                         .dt_bias = view_of(dt_bias_),
+                         .dt_min = dt_min_,
+                         .dt_max = dt_max_,
+                         .A = view_of(A_),
+                         .B = along(B, piece),
+                         .C = along(C, piece),
+                         .skip = view_of(skip_),
+                         .z = norm_ ? View<const float, 2>() : along(z, piece),
+                         .h = {piece.state + (W_ - 1) * channels_, {H_, N_, P_}},
+                         .y = along(y, piece),
+                         .accumulate = norm_ ? false : accumulate});
+    }
+    if (norm_) {
+      const View<float, 2> n = accumulate ? scratch.matrix(kSlotGated, L, S_) : result;
+      launch(device, Norm{.x = y,
+                          .weight = view_of(norm_weight_),
+                          .z = z,
+                          .kind = Norm::Kind::rms,
+                          .gate = norm_before_gate_ ? Norm::Gate::after : Norm::Gate::before,
+                          .eps = norm_eps_,
+                          .group = norm_group_,
+                          .y = n});
+      if (accumulate) {
+        launch(device, Activation{.kind = Activation::Kind::identity,
+                                  .x = n,
+                                  .y = result,
+                                  .accumulate = true});
+      }
+    }
+    if (M > 0) {
+      launch(device, Activation{.kind = Activation::Kind::silu,
+                                .x = cols(p, M, 2 * M),
+                                .gate = cols(p, 0, M),
+                                .y = cols(g, 0, M),
+                                .accumulate = accumulate});
+    }
+  }
+
+  bool gate_is_separable() const override { return false; }
+  void apply_gate(Device&, View<const float, 2>, View<float, 2>) const override {
+    fail(Fault::internal, "mamba2: the gate is part of the norm");
+  }
+
+  void project_out(Device& device, View<const float, 2> g, bool accumulate, int times,
+                   View<float, 2> y) const override {
+    out_.run(device, g, y, accumulate, times);
+  }
+
+ private:
+  Index E_, S_, N_, W_, H_, P_, G_, channels_, projected_;
+  bool norm_, norm_before_gate_;
+  Index norm_group_;
+  float norm_eps_, dt_min_, dt_max_;
+  Linear in_, out_;
+  Buffer<float> taps_;  // [W, S + 2GN]
+  Buffer<float> conv_bias_, dt_bias_, A_;
+  Buffer<float> skip_;  // [S]
+  Buffer<float> norm_weight_;
+};
+
+}  // namespace
+
+std::unique_ptr<Mixer> make_mixer(const Placement& place, const Mamba2Spec& spec,
+                                  const Mamba2Spec& projections) {
+  return std::make_unique<Mamba2>(place, spec, projections);
+}
+
+}  // namespace genossm

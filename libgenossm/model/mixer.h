@@ -1,0 +1,55 @@
+// Mixer: one direction of a sequence mixer, ready on a device. Its work falls into a token-local
+// part before the sequence part and one after it, so that a block may share, sum or reorder them
+// (engine.md section 4).
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "kernels/core/device.h"
+#include "libgenossm/model/scratch.h"
+
+namespace genossm {
+
+// A stretch of one sequence inside a slab of rows. Rows [begin, end) of the slab; `state` points to
+// state_size() floats of that sequence and direction and is read and written; `fresh`: the stretch
+// starts its sequence, so the state is zeroed first.
+struct Piece {
+  Index begin = 0;
+  Index end = 0;
+  float* state = nullptr;
+  bool fresh = true;
+};
+
+class Mixer {
+ public:
+  virtual ~Mixer() = default;
+  virtual Index projected() const = 0;   // P, columns of project_in's result
+  virtual Index mixed() const = 0;       // E, columns of mix's result
+  virtual Index state_size() const = 0;  // floats
+  virtual Index scratch_columns() const = 0;  // floats a slab row, for the planner
+  virtual Index weight_bytes() const = 0;
+  virtual bool rows_independent() const = 0;  // see MatmulWeight
+
+  // p = in_proj x: [L, D] -> [L, P]. Token-local.
+  virtual void project_in(Device& device, View<const float, 2> x, View<float, 2> p) const = 0;
+
+  // The sequence part: p [L, P] -> g [L, E], piece by piece in the order given. `reverse`: each piece runs from its
+  // last row to its first. `gated`: the result includes the gate; otherwise apply_gate() must follow
+  // (only where gate_is_separable()). `accumulate`: g += instead of g =.
+  virtual void mix(Device& device, Scratch& scratch, View<const float, 2> p,
+                   std::span<const Piece> pieces, bool reverse, bool gated, bool accumulate,
+                   View<float, 2> g) const = 0;
+
+  // Whether the gate is a factor that depends on p alone, so that directions with the same p may be
+  // summed before it.
+  virtual bool gate_is_separable() const = 0;
+  virtual void apply_gate(Device& device, View<const float, 2> p, View<float, 2> g) const = 0;
+
+  // y (+)= out_proj g: [L, E] -> [L, D]. `times`: how often the bias counts (2 where one product
+  // serves the sum of two directions).
+  virtual void project_out(Device& device, View<const float, 2> g, bool accumulate, int times,
+                           View<float, 2> y) const = 0;
+};
+
+}  // namespace genossm

@@ -1,0 +1,58 @@
+#include "libgenossm/model/model.h"
+
+#include <algorithm>
+
+#include "kernels/embedding/embedding.h"
+#include "libgenossm/model/strand_swap.h"
+
+namespace genossm {
+
+Model Model::make(ModelSpec spec, const Placement& place) {
+  Model m;
+  Card& card = m.card_;
+  card.family = spec.family;
+  card.objective = spec.objective;
+  card.d_model = spec.d_model;
+  card.vocab = spec.vocab;
+  card.layers = static_cast<Index>(spec.blocks.size());
+  card.two_way = spec.bidirectional();
+  card.strands = spec.strands;
+  card.precision = place.precision;
+  if (spec.strands && spec.strands_swap) card.strands_exchanged = unswap_strands(spec);
+
+  m.complement_ = spec.complement;
+  m.table_ = copy_of(spec.embedding);
+  m.blocks_.reserve(spec.blocks.size());
+  Index offset = 0;
+  for (BlockSpec& block : spec.blocks) {
+    const Block& made = m.blocks_.emplace_back(place, block);
+    block = BlockSpec{};  // its float32 copy is not needed any more
+    m.offsets_.push_back(offset);
+    offset += made.state_size();
+    card.kept_columns = std::max(card.kept_columns, made.kept_columns());
+    card.slab_columns = std::max(card.slab_columns, made.slab_columns());
+    card.weight_bytes += made.weight_bytes();
+    card.rows_independent = card.rows_independent && made.rows_independent();
+  }
+  card.state_floats = offset;
+  m.final_norm_ = std::make_unique<Block::NormWeights>(spec.final_norm);
+  m.head_ = Linear(place, spec.head.present() ? spec.head : spec.embedding, Tensor{});
+  card.weight_bytes += m.head_.bytes() + 4 * m.table_.size();
+  return m;
+}
+
+void Model::embed(Device& device, View<const std::int32_t, 1> tokens, View<float, 2> x) const {
+  launch(device, Embedding{.tokens = tokens,
+                           .table = table_.matrix(card_.vocab, card_.d_model),
+                           .y = x});
+}
+
+void Model::final_norm(Device& device, View<const float, 2> x, View<float, 2> y) const {
+  final_norm_->run(device, x, y);
+}
+
+void Model::head(Device& device, View<const float, 2> hidden, View<float, 2> logits) const {
+  head_.run(device, hidden, logits);
+}
+
+}  // namespace genossm

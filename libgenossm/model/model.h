@@ -1,0 +1,60 @@
+// Model: a ModelSpec ready on a device. Constant after make(): any number of threads may use it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "libgenossm/model/block.h"
+#include "libgenossm/model/spec.h"
+
+namespace genossm {
+
+// What a caller may know without looking inside.
+struct Card {
+  std::string family;
+  Objective objective = Objective::causal;
+  Index d_model = 0, vocab = 0, layers = 0;
+  bool two_way = false;  // sees the tokens to the right too
+  bool strands = false;  // reverse-complement parameter sharing
+  // PS with an odd number of layers and the fused norm order: upstream's first half is the reverse
+  // stream (caduceus.md section 3).
+  bool strands_exchanged = false;
+  Precision precision = Precision::fp32;
+  Index parameters = 0;
+  Index weight_bytes = 0;   // on the device
+  Index state_floats = 0;   // what a causal sequence carries
+  Index kept_columns = 0;   // largest of the blocks
+  Index slab_columns = 0;
+  bool rows_independent = true;  // see MatmulWeight
+};
+
+class Model {
+ public:
+  // Takes the spec over; throws Fault::shape or Fault::checkpoint when it does not fit together.
+  static Model make(ModelSpec spec, const Placement& place);
+
+  const Card& card() const { return card_; }
+  const std::vector<std::int64_t>& complement() const { return complement_; }
+
+  // tokens [L] -> x [L, D].
+  void embed(Device& device, View<const std::int32_t, 1> tokens, View<float, 2> x) const;
+  const Block& block(Index i) const { return blocks_[static_cast<std::size_t>(i)]; }
+  // x [L, D] -> y [L, D]; y may be x.
+  void final_norm(Device& device, View<const float, 2> x, View<float, 2> y) const;
+  // hidden [L, D] -> logits [L, V] of one strand.
+  void head(Device& device, View<const float, 2> hidden, View<float, 2> logits) const;
+  // Where a layer's state begins in the state of a causal sequence, in floats.
+  Index state_offset(Index layer) const { return offsets_[static_cast<std::size_t>(layer)]; }
+
+ private:
+  Card card_;
+  std::vector<std::int64_t> complement_;
+  Buffer<float> table_;  // [V, D]
+  std::vector<Block> blocks_;
+  std::vector<Index> offsets_;
+  std::unique_ptr<Block::NormWeights> final_norm_;
+  Linear head_;
+};
+
+}  // namespace genossm

@@ -1,0 +1,50 @@
+// Scratch: memory that a stream of work needs between ops, reused from call to call, so that the
+// steady state allocates nothing. One stream, one Scratch.
+#pragma once
+
+#include <vector>
+
+#include "kernels/core/buffer.h"
+
+namespace genossm {
+
+class Scratch {
+ public:
+  // A [rows, columns] matrix, uninitialised, valid until the same slot is asked for again. Slots are
+  // small numbers chosen by the caller; a slot grows to the largest matrix asked of it.
+  View<float, 2> matrix(int slot, Index rows, Index columns) {
+    const auto i = static_cast<std::size_t>(slot);
+    if (buffers_.size() <= i) buffers_.resize(i + 1);
+    if (buffers_[i].size() < rows * columns) buffers_[i] = Buffer<float>(rows * columns);
+    return buffers_[i].matrix(rows, columns);
+  }
+  Index bytes() const {
+    Index sum = 0;
+    for (const Buffer<float>& buffer : buffers_) sum += buffer.size() * Index{sizeof(float)};
+    return sum;
+  }
+
+ private:
+  std::vector<Buffer<float>> buffers_;
+};
+
+// Who uses which slot; a mixer's and its caller's never coincide.
+enum Slot : int {
+  kSlotNormed,     // [slab, D]
+  kSlotProjected,  // [rows, P]
+  kSlotMixed,      // [rows, E]
+  kSlotMixedBack,  // [slab, E]
+  kSlotOut,        // [slab, D]
+  kSlotOutBack,    // [slab, D]
+  kSlotConv,       // [slab, C]
+  kSlotXProj,      // [slab, R + 2N]
+  kSlotStep,       // [slab, E]
+  kSlotSsd,        // [slab, S]
+  kSlotGated,      // [slab, S]
+  kSlotMlp,        // [slab, 2F]
+  kSlotMlpGate,    // [slab, F]
+  kSlotHidden,     // [slab, D]
+  kSlotState,      // one layer's state of each direction
+};
+
+}  // namespace genossm
