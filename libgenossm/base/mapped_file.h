@@ -1,0 +1,31 @@
+// MappedFile: the bytes of a regular file, mapped read-only. Copies share one mapping.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace genossm {
+
+class MappedFile {
+ public:
+  // Follows links; a folder, a device or a pipe is refused without being opened for long: nothing
+  // here waits for a writer. Throws Error{Fault::missing}.
+  static MappedFile open(const std::filesystem::path& path);
+
+  std::span<const std::byte> bytes() const;
+  std::string_view text() const;  // the same bytes
+  const std::filesystem::path& path() const;
+
+  // Throws Error{Fault::missing} if the file's size or time of change is no longer what it was when
+  // it was opened: a mapped file that shrinks would end the program at the next read.
+  void check_unchanged() const;
+
+ private:
+  struct Mapping;
+  std::shared_ptr<const Mapping> mapping_;
+};
+
+}  // namespace genossm
