@@ -1,0 +1,278 @@
+#include "libgenossm/runtime/executor.h"
+
+#include <algorithm>
+
+namespace genossm {
+
+std::vector<std::int32_t> reverse_complement(std::span<const std::int32_t> tokens,
+                                             std::span<const std::int64_t> complement) {
+  std::vector<std::int32_t> out(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto token = static_cast<std::size_t>(tokens[tokens.size() - 1 - i]);
+    // An id outside the vocabulary stays and is refused by the embedding.
+    out[i] = static_cast<std::int32_t>(
+        token < complement.size() ? complement[token] : static_cast<std::int64_t>(token));
+  }
+  return out;
+}
+
+// One strand of one batch of units, and its result rows.
+struct Executor::Item {
+  std::vector<std::size_t> units;  // of the wave
+  bool reverse = false;
+  Buffer<float> rows;         // wanted rows of all units, one after the other
+  std::vector<Index> offset;  // of each unit in rows
+};
+
+Executor::Executor(const Model& model, Device& device, ExecutorOptions options)
+    : model_(model), device_(device), options_(std::move(options)) {
+  const Card& card = model_.card();
+  lane_columns_ = options_.features.columns(card);
+  columns_ = lane_columns_ * (options_.strand == StrandMode::both ? 2 : 1);
+  const StrandMode mode = options_.strand;
+  if (options_.features.logits) {
+    if (mode == StrandMode::both) {
+      fail(Fault::usage, "--strand both has no meaning for logits; use fwd, rc or avg");
+    }
+    need_forward_ = card.strands || mode != StrandMode::reverse;
+    need_reverse_ = card.strands || mode != StrandMode::forward;
+  } else {
+    const bool exchanged = card.strands_exchanged;
+    need_forward_ = mode != StrandMode::reverse || exchanged;
+    need_reverse_ = mode != StrandMode::forward || exchanged;
+  }
+  fit(options_.window);
+}
+
+void Executor::fit(Index longest) {
+  PlanRequest request;
+  request.window = longest;
+  request.chunk = options_.chunk;
+  request.memory = options_.memory;
+  request.threads = options_.threads;
+  request.strand = options_.strand;
+  request.columns = lane_columns_;
+  plan_ = make_plan(model_.card(), request);
+  options_.window = longest;
+  wide_ = std::make_unique<Lane>(model_, options_.features, plan_.chunk, plan_.slab);
+  lanes_.clear();
+  for (int i = 0; i < plan_.lanes; ++i) {
+    lanes_.push_back(
+        std::make_unique<Lane>(model_, options_.features, plan_.chunk, plan_.lane_slab));
+  }
+}
+
+void Executor::run(std::span<const Unit> units, const Take& take) {
+  Index longest = 0;
+  for (const Unit& unit : units) {
+    longest = std::max(longest, static_cast<Index>(unit.tokens.size()));
+  }
+  const bool streams = !model_.card().two_way && !need_reverse_;
+  if (!streams && longest > options_.window) fit(longest);
+  // A long one-way sequence goes straight through, its rows never held.
+  const Index long_from = std::max<Index>(plan_.wave_tokens, 4 * plan_.chunk);
+  std::size_t begin = 0;
+  Index tokens = 0;
+  const auto flush = [&](std::size_t end) {
+    if (end > begin) wave(units.subspan(begin, end - begin), static_cast<Index>(begin), take);
+    begin = end;
+    tokens = 0;
+  };
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    const auto length = static_cast<Index>(units[i].tokens.size());
+    if (streams && length >= long_from) {
+      flush(i);
+      stream(units[i], static_cast<Index>(i), take);
+      begin = i + 1;
+      continue;
+    }
+    if (tokens > 0 && tokens + length > plan_.wave_tokens) flush(i);
+    tokens += length;
+  }
+  flush(units.size());
+}
+
+void Executor::stream(const Unit& unit, Index index, const Take& take) {
+  const Tokens tokens(unit.tokens);
+  wide_->run(device_, std::span(&tokens, 1),
+             [&](Index, Index first, View<const float, 2> values) {
+               const Index from = std::clamp<Index>(unit.first - first, 0, values.extent[0]);
+               const Index to =
+                   std::clamp<Index>(unit.first + unit.count - first, from, values.extent[0]);
+               if (to > from) take(index, first + from - unit.first, rows(values, from, to));
+             });
+}
+
+void Executor::run_item(Device& device, Lane& lane, std::span<const Unit> units, Item& item) {
+  std::vector<std::vector<std::int32_t>> own;
+  std::vector<Tokens> sequences;
+  std::vector<Index> first_row;
+  Index total = 0;
+  for (const std::size_t u : item.units) {
+    const Unit& unit = units[u];
+    item.offset.push_back(total);
+    total += unit.count;
+    if (!item.reverse) {
+      sequences.emplace_back(unit.tokens);
+      first_row.push_back(unit.first);
+      continue;
+    }
+    // Row first + i of the forward strand is row last - i here.
+    Index last = unit.reverse_last;
+    if (model_.card().strands) {
+      own.push_back(reverse_complement(unit.tokens, model_.complement()));
+      last = static_cast<Index>(unit.tokens.size()) - 1 - unit.first;
+      sequences.emplace_back();  // set below: `own` may still move
+    } else {
+      sequences.emplace_back(unit.reverse_tokens);
+    }
+    first_row.push_back(last - unit.count + 1);
+  }
+  for (std::size_t i = 0; i < own.size(); ++i) sequences[i] = own[i];
+  item.rows = Buffer<float>(total * lane_columns_);
+  lane.run(device, sequences, [&](Index s, Index first, View<const float, 2> values) {
+    const auto i = static_cast<std::size_t>(s);
+    const Index count = units[item.units[i]].count;
+    for (Index t = 0; t < values.extent[0]; ++t) {
+      const Index row = first + t - first_row[i];
+      if (row < 0 || row >= count) continue;
+      std::copy_n(values.row(t), lane_columns_,
+                  item.rows.data() + (item.offset[i] + row) * lane_columns_);
+    }
+  });
+}
+
+void Executor::wave(std::span<const Unit> units, Index first_unit, const Take& take) {
+  // Batches of about equal size, at least one a lane where there is enough to share.
+  Index total = 0;
+  for (const Unit& unit : units) total += static_cast<Index>(unit.tokens.size());
+  const int strands = (need_forward_ ? 1 : 0) + (need_reverse_ ? 1 : 0);
+  const Index shares = std::max<Index>(1, (plan_.lanes + strands - 1) / strands);
+  const Index batch = std::max<Index>(1, std::min(plan_.chunk, (total + shares - 1) / shares));
+  std::vector<std::vector<std::size_t>> batches;
+  Index filled = 0;
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    const auto length = static_cast<Index>(units[u].tokens.size());
+    if (batches.empty() || filled + length > batch) {
+      batches.emplace_back();
+      filled = 0;
+    }
+    batches.back().push_back(u);
+    filled += length;
+  }
+  std::vector<Item> items;
+  for (const auto& members : batches) {
+    if (need_forward_) items.push_back({members, false, {}, {}});
+    if (need_reverse_) items.push_back({members, true, {}, {}});
+  }
+  if (static_cast<Index>(items.size()) >= options_.threads && options_.threads > 1 &&
+      std::holds_alternative<Cpu>(device_)) {
+    // As many items at once as there are lanes; each lane is used by one task at a time.
+    std::vector<Lane*> idle;
+    for (const auto& lane : lanes_) idle.push_back(lane.get());
+    std::mutex mutex;
+    Index next = 0;
+    const auto count = static_cast<Index>(items.size());
+    std::get<Cpu>(device_).for_each(plan_.lanes, [&](Index worker) {
+      Lane& lane = *lanes_[static_cast<std::size_t>(worker)];
+      Device alone{Cpu(1)};
+      for (;;) {
+        Index i = 0;
+        {
+          const std::lock_guard lock(mutex);
+          if (next >= count) return;
+          i = next++;
+        }
+        run_item(alone, lane, units, items[static_cast<std::size_t>(i)]);
+      }
+    });
+  } else {
+    for (Item& item : items) run_item(device_, *wide_, units, item);
+  }
+  // Join the strands and hand out, in order.
+  const std::size_t step = static_cast<std::size_t>(strands);
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    const Item& one = items[b * step];
+    const Item& two = items[b * step + step - 1];
+    for (std::size_t i = 0; i < batches[b].size(); ++i) {
+      const std::size_t u = batches[b][i];
+      const Unit& unit = units[u];
+      if (unit.count == 0) continue;
+      const auto part = [&](const Item& item) {
+        return View<const float, 2>(item.rows.data() + item.offset[i] * lane_columns_,
+                                    {unit.count, lane_columns_});
+      };
+      const Index index = first_unit + static_cast<Index>(u);
+      if (strands == 1 && need_forward_ && !model_.card().strands_exchanged) {
+        take(index, 0, part(one));
+        continue;
+      }
+      if (joined_.size() < unit.count * columns_) joined_ = Buffer<float>(unit.count * columns_);
+      const View<float, 2> out = joined_.matrix(unit.count, columns_);
+      join(unit, need_forward_ ? part(one) : View<const float, 2>(),
+           need_reverse_ ? part(two) : View<const float, 2>(), out);
+      take(index, 0, out);
+    }
+  }
+}
+
+// a: rows of the forward strand; b: rows of the reverse strand in its own order, so that row i of a
+// stands at row n-1-i of b.
+void Executor::join(const Unit& unit, View<const float, 2> a, View<const float, 2> b,
+                    View<float, 2> out) {
+  const Card& card = model_.card();
+  const Index n = unit.count;
+  const StrandMode mode = options_.strand;
+  for (Index i = 0; i < n; ++i) {
+    const float* f = a.empty() ? nullptr : a.row(i);
+    const float* r = b.empty() ? nullptr : b.row(n - 1 - i);
+    float* y = out.row(i);
+    if (options_.features.logits) {
+      const auto& complement = model_.complement();
+      for (Index v = 0; v < card.vocab; ++v) {
+        if (card.strands) {
+          const Index w = complement[static_cast<std::size_t>(v)];
+          y[v] = card.strands_exchanged ? r[v] + f[w] : f[v] + r[w];
+        } else {
+          // Logits of the other strand speak of its own bases; only the position is mapped back.
+          y[v] = mode == StrandMode::forward ? f[v] : r[v];
+        }
+      }
+      continue;
+    }
+    const Index D = card.d_model;
+    const bool twice = mode == StrandMode::both;
+    for (std::size_t k = 0; k < options_.features.layers.size(); ++k) {
+      const Index in = static_cast<Index>(k) * D;
+      float* to = y + in * (twice ? 2 : 1);
+      // Upstream's two halves at this position, the second flipped along the channels.
+      const bool exchanged =
+          card.strands_exchanged && options_.features.layers[k] == Features::kLast;
+      const float* first = f ? f + in : nullptr;
+      const float* second = r ? r + in : nullptr;
+      if (exchanged) std::swap(first, second);
+      for (Index c = 0; c < D; ++c) {
+        const Index turned = D - 1 - c;
+        const Index own = exchanged ? turned : c;
+        switch (mode) {
+          case StrandMode::forward:
+            to[c] = first[own];
+            break;
+          case StrandMode::reverse:
+            to[c] = second[own];
+            break;
+          case StrandMode::average:
+            to[c] = 0.5f * (first[own] + second[own]);
+            break;
+          case StrandMode::both:
+            to[c] = first[own];
+            // Strand-sharing models give the reverse stream flipped along the channels, as upstream.
+            to[D + c] = second[card.strands ? (exchanged ? c : turned) : c];
+            break;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace genossm

@@ -1,0 +1,75 @@
+// Executor: runs windows through a model, both strands where asked, in parallel, and hands out their
+// rows in order. The only place that knows how strands are joined (caduceus.md sections 3 and 6,
+// product.md section 7).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "libgenossm/runtime/lane.h"
+#include "libgenossm/runtime/planner.h"
+
+namespace genossm {
+
+// Tokens of one window and the rows wanted of it.
+struct Unit {
+  std::vector<std::int32_t> tokens;
+  // The other strand's tokens; needed for every mode but forward, except with strand-sharing models,
+  // whose other strand is computed from `tokens`.
+  std::vector<std::int32_t> reverse_tokens;
+  Index first = 0;  // row of `tokens` wanted first
+  Index count = 0;  // rows wanted
+  // Row of reverse_tokens that stands for row `first`; row `first + i` is reverse_last - i.
+  Index reverse_last = 0;
+};
+
+struct ExecutorOptions {
+  Features features;
+  StrandMode strand = StrandMode::forward;
+  int threads = 1;
+  Index chunk = 0;   // 0: planned
+  Index memory = 0;  // bytes; 0: no limit
+  Index window = 0;  // tokens, for the first plan
+};
+
+class Executor {
+ public:
+  // `device` runs single long streams with all its threads.
+  Executor(const Model& model, Device& device, ExecutorOptions options);
+
+  // Columns of a result row: the features', twice with StrandMode::both.
+  Index columns() const { return columns_; }
+  const Plan& plan() const { return plan_; }
+
+  // take(unit, first row of the unit's wanted rows, rows). Units in order; a unit's rows in order, in one
+  // or more pieces. Throws Fault::memory when a unit does not fit.
+  using Take = std::function<void(Index, Index, View<const float, 2>)>;
+  void run(std::span<const Unit> units, const Take& take);
+
+ private:
+  struct Item;
+  void wave(std::span<const Unit> units, Index first_unit, const Take& take);
+  void stream(const Unit& unit, Index index, const Take& take);
+  void run_item(Device& device, Lane& lane, std::span<const Unit> units, Item& item);
+  void join(const Unit& unit, View<const float, 2> a, View<const float, 2> b, View<float, 2> out);
+  void fit(Index longest);
+
+  const Model& model_;
+  Device& device_;
+  ExecutorOptions options_;
+  Plan plan_;
+  Index lane_columns_, columns_;
+  bool need_forward_, need_reverse_;
+  std::unique_ptr<Lane> wide_;  // runs with all threads
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  Buffer<float> joined_;
+};
+
+// Reverse complement of token ids by the checkpoint's map.
+std::vector<std::int32_t> reverse_complement(std::span<const std::int32_t> tokens,
+                                             std::span<const std::int64_t> complement);
+
+}  // namespace genossm

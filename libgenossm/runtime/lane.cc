@@ -1,0 +1,141 @@
+#include "libgenossm/runtime/lane.h"
+
+#include <algorithm>
+
+namespace genossm {
+
+Lane::Lane(const Model& model, Features features, Index chunk, Index slab)
+    : model_(model),
+      features_(std::move(features)),
+      chunk_(std::max(kTile, chunk / kTile * kTile)),
+      slab_(std::max(kTile, slab / kTile * kTile)) {
+  for (const Index layer : features_.layers) {
+    if (layer < Features::kLast || layer > model.card().layers) {
+      fail(Fault::usage, "layer " + std::to_string(layer) + " does not exist: the model has " +
+                             std::to_string(model.card().layers) + " (0 is the embedding)");
+    }
+  }
+}
+
+void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& emit) {
+  // Rows are collected until a step is full; a one-way sequence may be cut at a step's end.
+  std::vector<std::int32_t> tokens;
+  std::vector<Span> spans;
+  const bool two_way = model_.card().two_way;
+  if (!two_way && state_.size() == 0) state_ = Buffer<float>(model_.card().state_floats);
+  const auto flush = [&] {
+    if (!tokens.empty()) step(device, tokens, spans, emit);
+    tokens.clear();
+    spans.clear();
+  };
+  for (std::size_t s = 0; s < sequences.size(); ++s) {
+    const Tokens all = sequences[s];
+    const auto sequence = static_cast<Index>(s);
+    const auto length = static_cast<Index>(all.size());
+    Index done = 0;
+    while (done < length) {
+      const auto used = static_cast<Index>(tokens.size());
+      Index n = length - done;
+      if (two_way) {
+        if (used > 0 && used + n > chunk_) {
+          flush();
+          continue;
+        }
+      } else {
+        n = std::min(n, chunk_ - used);
+      }
+      spans.push_back({sequence, done, used, used + n, state_.data(), done == 0});
+      const auto part = all.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
+      tokens.insert(tokens.end(), part.begin(), part.end());
+      done += n;
+      if (static_cast<Index>(tokens.size()) >= chunk_ || !model_.card().rows_independent) flush();
+    }
+  }
+  flush();
+}
+
+void Lane::advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit) {
+  require(!model_.card().two_way, Fault::internal, "a two-way model has no state to go on from");
+  const auto length = static_cast<Index>(tokens.size());
+  for (Index done = 0; done < length; done += chunk_) {
+    const Index n = std::min(chunk_, length - done);
+    const Span span{0, done, 0, n, state, fresh && done == 0};
+    step(device, tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n)),
+         std::span(&span, 1), emit);
+  }
+}
+
+void Lane::step(Device& device, std::span<const std::int32_t> tokens, std::span<const Span> spans,
+                const Emit& emit) {
+  const Card& card = model_.card();
+  const auto L = static_cast<Index>(tokens.size());
+  const Index D = card.d_model;
+  if (x_.size() < L * D) x_ = Buffer<float>(L * D);
+  const View<float, 2> x = x_.matrix(L, D);
+  if (!features_.logits) {
+    const Index columns = features_.columns(card);
+    const bool only_last = features_.layers == std::vector<Index>{Features::kLast};
+    if (!only_last && captured_.size() < L * columns) captured_ = Buffer<float>(L * columns);
+    captured_view_ = only_last ? View<float, 2>() : captured_.matrix(L, columns);
+  }
+  model_.embed(device, {tokens.data(), {L}}, x);
+  capture(x, 0);
+  std::vector<Piece> pieces(spans.size());
+  for (Index layer = 0; layer < card.layers; ++layer) {
+    for (std::size_t i = 0; i < spans.size(); ++i) {
+      const Span& span = spans[i];
+      // The spans of a step that share one state memory are whole but for the first and the last,
+      // so each layer's part is free again when the next span starts.
+      float* state = span.state == nullptr ? nullptr : span.state + model_.state_offset(layer);
+      pieces[i] = {span.begin, span.end, state, span.fresh};
+    }
+    model_.block(layer).forward(device, scratch_, x, pieces, slab_);
+    capture(x, layer + 1);
+  }
+  finish(device, x, spans, emit);
+}
+
+void Lane::capture(View<const float, 2> x, Index layer) {
+  if (features_.logits || captured_view_.empty()) return;
+  const Index D = x.extent[1];
+  for (std::size_t i = 0; i < features_.layers.size(); ++i) {
+    if (features_.layers[i] != layer) continue;
+    for (Index t = 0; t < x.extent[0]; ++t) {
+      std::copy_n(x.row(t), D, captured_view_.row(t) + static_cast<Index>(i) * D);
+    }
+  }
+}
+
+void Lane::finish(Device& device, View<float, 2> x, std::span<const Span> spans, const Emit& emit) {
+  const Index L = x.extent[0], D = x.extent[1];
+  const bool want_last =
+      features_.logits ||
+      std::find(features_.layers.begin(), features_.layers.end(), Features::kLast) !=
+          features_.layers.end();
+  View<const float, 2> out = x;
+  if (want_last) model_.final_norm(device, x, x);
+  if (!captured_view_.empty() && !features_.logits) {
+    for (std::size_t i = 0; want_last && i < features_.layers.size(); ++i) {
+      if (features_.layers[i] != Features::kLast) continue;
+      for (Index t = 0; t < L; ++t) {
+        std::copy_n(x.row(t), D, captured_view_.row(t) + static_cast<Index>(i) * D);
+      }
+    }
+    out = captured_view_;
+  }
+  for (const Span& span : spans) {
+    if (!features_.logits) {
+      emit(span.sequence, span.first, rows(out, span.begin, span.end));
+      continue;
+    }
+    // The table of logits exists for one slab at a time.
+    for (Index begin = span.begin; begin < span.end; begin += slab_) {
+      const Index end = std::min(span.end, begin + slab_);
+      const View<float, 2> logits = scratch_.matrix(kSlotHidden, end - begin, model_.card().vocab);
+      model_.head(device, rows(View<const float, 2>(x), begin, end), logits);
+      emit(span.sequence, span.first + begin - span.begin, logits);
+    }
+  }
+}
+
+}  // namespace genossm

@@ -1,0 +1,53 @@
+// Lane: one stream of work through a model: scratch memory, and the two orders of execution.
+//
+// Chunk-major (one-way models): a chunk of tokens goes through all layers, then the next; each layer
+// carries its state. Layer-major (two-way models): a batch of whole sequences goes through one layer
+// before the next. Many short sequences share the rows of one batch without padding; a row's result
+// does not depend on the others (see MatmulWeight).
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "libgenossm/runtime/features.h"
+
+namespace genossm {
+
+// Tokens of one sequence; the memory stays with the caller.
+using Tokens = std::span<const std::int32_t>;
+
+class Lane {
+ public:
+  // chunk: rows of one step, a multiple of kTile; slab: see Block::forward.
+  Lane(const Model& model, Features features, Index chunk, Index slab);
+
+  // Runs the sequences and hands out their rows in order: emit(sequence, first token, rows
+  // [n, columns]). The rows are valid during the call.
+  using Emit = std::function<void(Index, Index, View<const float, 2>)>;
+  void run(Device& device, std::span<const Tokens> sequences, const Emit& emit);
+
+  // One-way models: goes on with one sequence whose carry is `state` (state_floats() of the card;
+  // `fresh`: the sequence starts here).
+  void advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit);
+
+ private:
+  struct Span {
+    Index sequence, first, begin, end;  // tokens [first, ...) of a sequence at rows [begin, end)
+    float* state;
+    bool fresh;
+  };
+  // All layers over one batch of rows.
+  void step(Device& device, std::span<const std::int32_t> tokens, std::span<const Span> spans,
+            const Emit& emit);
+  void capture(View<const float, 2> x, Index layer);
+  void finish(Device& device, View<float, 2> x, std::span<const Span> spans, const Emit& emit);
+
+  const Model& model_;
+  Features features_;
+  Index chunk_, slab_;
+  Scratch scratch_;
+  Buffer<float> x_, captured_, state_;
+  View<float, 2> captured_view_;
+};
+
+}  // namespace genossm

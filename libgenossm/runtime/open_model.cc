@@ -1,0 +1,141 @@
+#include "libgenossm/runtime/open_model.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "genossm_published.h"
+#include "libgenossm/checkpoint/loader.h"
+#include "libgenossm/model/families/families.h"
+
+namespace genossm {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Rows of data/models.tsv: a piece of the published name, and its context in bases.
+Index published_context(const std::string& name) {
+  std::string low;
+  for (const char c : name) low += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const PublishedContext& row : kPublishedContexts) {
+    if (low.find(row.name_contains) != std::string::npos) return row.context;
+  }
+  return 0;
+}
+
+// model_max_length of the tokenizer's config; transformers writes 1e30 for "none".
+Index configured_limit(const fs::path& folder) {
+  const fs::path file = folder / "tokenizer_config.json";
+  if (!fs::exists(file)) return 0;
+  const Json config = Json::read(file);
+  if (!config.has("model_max_length")) return 0;
+  const double limit = config.number("model_max_length");
+  return limit >= 1 && limit < 1e12 ? static_cast<Index>(limit) : 0;
+}
+
+std::optional<Tokenizer> find_tokenizer(const fs::path& folder, const Card& card) {
+  if (fs::exists(folder / "tokenizer.json")) return Tokenizer::read(folder / "tokenizer.json");
+  if (card.family.starts_with("caduceus")) return Tokenizer::caduceus();
+  return std::nullopt;
+}
+
+Index count_parameters(const Checkpoint& checkpoint) {
+  Index n = 0;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (tensor.dtype != DType::i64) n += tensor.elements();
+  }
+  return n;
+}
+
+}  // namespace
+
+ModelPath find_model(const std::string& name, std::span<const fs::path> folders) {
+  ModelPath found;
+  std::string plain = name;
+  if (const auto at = name.find("@sha256:"); at != std::string::npos) {
+    plain = name.substr(0, at);
+    found.pin = name.substr(at + 8);
+    for (char& c : found.pin) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (found.pin.size() != 64 ||
+        found.pin.find_first_not_of("0123456789abcdef") != std::string::npos) {
+      fail(Fault::usage, "model: '" + name + "': want 64 hexadecimal digits after @sha256:");
+    }
+  }
+  if (fs::exists(plain)) {
+    found.path = plain;
+    return found;
+  }
+  std::string looked;
+  if (plain.find('/') == std::string::npos) {
+    for (const fs::path& folder : folders) {
+      if (fs::exists(folder / plain)) {
+        found.path = folder / plain;
+        return found;
+      }
+      looked += (looked.empty() ? "" : ", ") + folder.string();
+    }
+  }
+  fail(Fault::missing, "model: '" + plain + "' is no file or folder" +
+                           (looked.empty() ? "" : " and no name under " + looked) +
+                           ". Give a model folder, or set GENOSSM_MODELS");
+}
+
+ModelSpec read_spec(const Checkpoint& checkpoint) {
+  if (!checkpoint.has_config()) {
+    fail(Fault::checkpoint, checkpoint.path().string() +
+                                ": no config.json beside the weights; the sizes of the model stand there");
+  }
+  const Family& family = family_of(checkpoint.config());
+  // Training frameworks put a prefix before every name.
+  const auto& tensors = checkpoint.tensors();
+  const bool prefixed =
+      !tensors.empty() && std::all_of(tensors.begin(), tensors.end(), [&](const TensorInfo& t) {
+        return t.name.starts_with(family.stray_prefix);
+      });
+  Loader loader(checkpoint, prefixed ? std::string(family.stray_prefix) : std::string());
+  ModelSpec spec = family.describe(checkpoint.config(), loader);
+  loader.finish();
+  return spec;
+}
+
+OpenedModel open_model(const ModelPath& where, Device& device, Precision precision) {
+  const Checkpoint checkpoint = Checkpoint::open(where.path);
+  OpenedModel opened;
+  opened.path = where.path;
+  opened.sha256 = checkpoint.sha256();
+  if (!where.pin.empty() && where.pin != opened.sha256) {
+    fail(Fault::checkpoint, where.path.string() + ": the weights' SHA-256 is " + opened.sha256 +
+                                ", the command pins " + where.pin);
+  }
+  opened.warnings = checkpoint.warnings();
+  opened.parameters = count_parameters(checkpoint);
+  const Placement place{&device, precision};
+  opened.model = Model::make(read_spec(checkpoint), place);
+
+  const fs::path folder = checkpoint.folder();
+  opened.tokenizer = find_tokenizer(folder, opened.model.card());
+  opened.name = fs::weakly_canonical(folder).filename().string();
+  Json extra;
+  if (fs::exists(folder / "genossm.json")) extra = Json::read(folder / "genossm.json");
+  const std::string folder_name = opened.name;
+  opened.name = extra.text("name", opened.name);
+  opened.licence = extra.text("licence", "");
+  opened.alphabet_acgt = extra.text("alphabet", "acgt") == "acgt";
+  if (opened.tokenizer && extra.text("special_tokens", "published") == "none") {
+    opened.tokenizer->drop_special_tokens();
+  }
+  if (extra.has("context")) {
+    opened.context = extra.integer("context");
+    opened.context_source = "genossm.json";
+  } else if (const Index known = published_context(folder_name); known > 0) {
+    opened.context = known;
+    opened.context_source = "published models";
+  } else if (const Index limit = configured_limit(folder); limit > 0) {
+    opened.context = limit;
+    opened.context_source = "tokenizer_config.json";
+  }
+  // A recurrent causal model was trained on some length but is not limited to it.
+  if (!opened.model.card().two_way) opened.context_source += " (training length)";
+  return opened;
+}
+
+}  // namespace genossm

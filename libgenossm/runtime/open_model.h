@@ -1,0 +1,46 @@
+// Opening a published model: checkpoint, family, tokenizer and the small things that published configs do
+// not say (genossm.json), as one object on a device.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "libgenossm/checkpoint/checkpoint.h"
+#include "libgenossm/model/model.h"
+#include "libgenossm/tokenizer/tokenizer.h"
+
+namespace genossm {
+
+struct OpenedModel {
+  std::string name;  // genossm.json, else the folder's name
+  std::filesystem::path path;
+  std::string sha256;
+  Model model;
+  std::optional<Tokenizer> tokenizer;  // none: only token ids can be fed
+  // Bases that the model was published to see at once; 0: unlimited or not known.
+  Index context = 0;
+  std::string context_source;  // where that number comes from, for inspect
+  // Whether probabilities are over A, C, G, T (the default) or over all tokens.
+  bool alphabet_acgt = true;
+  std::string licence;
+  Index parameters = 0;
+  std::vector<std::string> warnings;
+};
+
+// Finds a model by path, or by name in the search folders; "NAME@sha256:HEX" pins the weights.
+// Errors: Fault::missing with what was looked for, Fault::checkpoint.
+struct ModelPath {
+  std::filesystem::path path;
+  std::string pin;  // lower-case hex, empty: none
+};
+ModelPath find_model(const std::string& name, std::span<const std::filesystem::path> folders);
+
+OpenedModel open_model(const ModelPath& where, Device& device, Precision precision);
+
+// The description alone: every tensor accounted for, nothing placed on a device.
+ModelSpec read_spec(const Checkpoint& checkpoint);
+
+}  // namespace genossm

@@ -1,0 +1,90 @@
+#include "libgenossm/runtime/planner.h"
+
+#include <algorithm>
+#include <fstream>
+
+namespace genossm {
+namespace {
+
+// Two tiles' worth of rows keep a 256-wide block's activations in the second-level cache.
+constexpr Index kSlab = 128;
+constexpr Index kOneWayChunk = 2048;
+constexpr Index kTwoWayChunk = 4096;
+
+std::string in_words(Index bytes) {
+  const double mib = static_cast<double>(bytes) / (1 << 20);
+  if (mib < 10'000) return std::to_string(static_cast<Index>(mib + 0.5)) + " MiB";
+  return std::to_string(static_cast<Index>(mib / 1024 + 0.5)) + " GiB";
+}
+
+}  // namespace
+
+Plan make_plan(const Card& card, const PlanRequest& request) {
+  Plan plan;
+  plan.layer_major = card.two_way;
+  plan.weight_bytes = card.weight_bytes;
+  plan.lane_slab = kSlab;
+  plan.slab = std::max<Index>(kSlab, 2 * kTile * request.threads);
+  const int threads = std::max(1, request.threads);
+  const Index asked = request.chunk > 0 ? std::max(kTile, request.chunk / kTile * kTile) : 0;
+  // Both strands of one batch are held until they are joined.
+  const bool two_results = card.strands ? request.strand != StrandMode::forward || card.strands_exchanged
+                                        : request.strand == StrandMode::average ||
+                                              request.strand == StrandMode::both;
+
+  const auto lane_bytes = [&](Index batch) {
+    Index floats = batch * card.d_model;                         // the residual stream
+    floats += batch * request.columns * (two_results ? 2 : 1);  // results kept for the writer
+    floats += std::max<Index>(plan.slab, kSlab) * card.slab_columns;
+    if (card.two_way && batch > kSlab) floats += batch * card.kept_columns;
+    if (!card.two_way) floats += card.state_floats;
+    return floats * Index{sizeof(float)};
+  };
+
+  plan.chunk = asked > 0 ? asked : card.two_way ? kTwoWayChunk : kOneWayChunk;
+  const Index window = request.window;
+  // Layer-major work holds a whole window whatever the chunk.
+  Index batch = card.two_way ? std::max(plan.chunk, window) : plan.chunk;
+  plan.lanes = threads;
+  const auto peak = [&] { return plan.weight_bytes + plan.lanes * lane_bytes(batch); };
+  if (request.memory > 0) {
+    while (plan.lanes > 1 && peak() > request.memory) --plan.lanes;
+    while (plan.chunk > kTile && peak() > request.memory && asked == 0) {
+      plan.chunk = std::max(kTile, plan.chunk / 2 / kTile * kTile);
+      batch = card.two_way ? std::max(plan.chunk, window) : plan.chunk;
+    }
+    if (peak() > request.memory) {
+      fail(Fault::memory,
+           "not enough memory: " +
+               (card.two_way ? "a window of " + std::to_string(window) + " tokens"
+                             : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
+               " needs " + in_words(peak()) + ", allowed are " + in_words(request.memory) +
+               (card.two_way ? ". Use a smaller --window or more --memory"
+                             : ". Use a smaller --chunk or more --memory"));
+    }
+  }
+  plan.lane_bytes = lane_bytes(batch);
+  plan.peak_bytes = peak();
+  plan.wave_tokens = plan.lanes * batch;
+  return plan;
+}
+
+Index available_memory() {
+  Index available = 0;
+  std::ifstream info("/proc/meminfo");
+  std::string key;
+  Index kib = 0;
+  std::string unit;
+  while (info >> key >> kib) {
+    std::getline(info, unit);
+    if (key == "MemAvailable:") available = kib * 1024;
+  }
+  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::ifstream limit(file);
+    Index bytes = 0;
+    if (limit >> bytes && bytes > 0 && (available == 0 || bytes < available)) available = bytes;
+  }
+  return available;
+}
+
+}  // namespace genossm

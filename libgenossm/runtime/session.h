@@ -1,0 +1,48 @@
+// Session: one causal sequence fed in parts of any length, with a state that may be copied, saved and
+// restored.
+//
+// The state is the carry at the last tile boundary and the (fewer than a tile of) tokens since, which
+// are recomputed on resuming: so a sequence may be split anywhere and gives the same bytes, also on
+// devices whose scans work tile by tile.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libgenossm/runtime/lane.h"
+
+namespace genossm {
+
+class State {
+ public:
+  Index position() const { return boundary + static_cast<Index>(recent.size()); }
+  // A self-contained copy: little-endian, with a magic word and the sizes. parse() throws
+  // Fault::input when the text is not a state of that many floats.
+  std::string bytes() const;
+  static State parse(std::string_view bytes, Index state_floats);
+
+  Index boundary = 0;                // tokens that the carry has seen, a multiple of kTile
+  std::vector<float> carry;          // empty at the start of a sequence
+  std::vector<std::int32_t> recent;  // tokens since
+};
+
+class Session {
+ public:
+  Session(const Model& model, Device& device, Features features, Index chunk, Index slab);
+
+  // Feeds more tokens and hands out their rows: emit(first token of the sequence, rows).
+  using Emit = std::function<void(Index, View<const float, 2>)>;
+  void feed(Tokens tokens, const Emit& emit);
+
+  const State& state() const { return state_; }
+  void restore(State state) { state_ = std::move(state); }
+
+ private:
+  const Model& model_;
+  Device& device_;
+  Lane lane_;
+  State state_;
+};
+
+}  // namespace genossm
