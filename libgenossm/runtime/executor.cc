@@ -65,7 +65,7 @@ void Executor::fit(Index longest) {
 void Executor::run(std::span<const Unit> units, const Take& take) {
   Index longest = 0;
   for (const Unit& unit : units) {
-    longest = std::max(longest, static_cast<Index>(unit.tokens.size()));
+    longest = std::max(longest, unit.length);
   }
   const bool streams = !model_.card().two_way && !need_reverse_;
   if (!streams && longest > options_.window) fit(longest);
@@ -79,7 +79,7 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
     tokens = 0;
   };
   for (std::size_t i = 0; i < units.size(); ++i) {
-    const auto length = static_cast<Index>(units[i].tokens.size());
+    const auto length = units[i].length;
     if (streams && length >= long_from) {
       flush(i);
       stream(units[i], static_cast<Index>(i), take);
@@ -93,42 +93,47 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
 }
 
 void Executor::stream(const Unit& unit, Index index, const Take& take) {
-  const Tokens tokens(unit.tokens);
-  wide_->run(device_, std::span(&tokens, 1),
-             [&](Index, Index first, View<const float, 2> values) {
-               const Index from = std::clamp<Index>(unit.first - first, 0, values.extent[0]);
-               const Index to =
-                   std::clamp<Index>(unit.first + unit.count - first, from, values.extent[0]);
-               if (to > from) take(index, first + from - unit.first, rows(values, from, to));
-             });
+  std::vector<float> state(static_cast<std::size_t>(model_.card().state_floats));
+  std::vector<std::int32_t> tokens;
+  for (Index done = 0; done < unit.length; done += plan_.chunk) {
+    tokens.resize(static_cast<std::size_t>(std::min(plan_.chunk, unit.length - done)));
+    unit.tokens(done, tokens);
+    wide_->advance(device_, tokens, state.data(), done == 0,
+                   [&](Index, Index offset, View<const float, 2> values) {
+                     const Index first = done + offset;
+                     const Index n = values.extent[0];
+                     const Index from = std::clamp<Index>(unit.first - first, 0, n);
+                     const Index to = std::clamp<Index>(unit.first + unit.count - first, from, n);
+                     if (to > from) take(index, first + from - unit.first, rows(values, from, to));
+                   });
+  }
 }
 
 void Executor::run_item(Device& device, Lane& lane, std::span<const Unit> units, Item& item) {
-  std::vector<std::vector<std::int32_t>> own;
+  std::vector<std::vector<std::int32_t>> tokens(item.units.size());
   std::vector<Tokens> sequences;
   std::vector<Index> first_row;
   Index total = 0;
-  for (const std::size_t u : item.units) {
-    const Unit& unit = units[u];
+  for (std::size_t i = 0; i < item.units.size(); ++i) {
+    const Unit& unit = units[item.units[i]];
     item.offset.push_back(total);
     total += unit.count;
+    tokens[i].resize(static_cast<std::size_t>(unit.length));
+    // Row first + k of the forward strand is row last - k of the other.
+    Index first = unit.first;
     if (!item.reverse) {
-      sequences.emplace_back(unit.tokens);
-      first_row.push_back(unit.first);
-      continue;
-    }
-    // Row first + i of the forward strand is row last - i here.
-    Index last = unit.reverse_last;
-    if (model_.card().strands) {
-      own.push_back(reverse_complement(unit.tokens, model_.complement()));
-      last = static_cast<Index>(unit.tokens.size()) - 1 - unit.first;
-      sequences.emplace_back();  // set below: `own` may still move
+      unit.tokens(0, tokens[i]);
+    } else if (model_.card().strands) {
+      unit.tokens(0, tokens[i]);
+      tokens[i] = reverse_complement(tokens[i], model_.complement());
+      first = unit.length - unit.first - unit.count;
     } else {
-      sequences.emplace_back(unit.reverse_tokens);
+      unit.reverse_tokens(0, tokens[i]);
+      first = unit.reverse_last - unit.count + 1;
     }
-    first_row.push_back(last - unit.count + 1);
+    first_row.push_back(first);
+    sequences.emplace_back(tokens[i]);
   }
-  for (std::size_t i = 0; i < own.size(); ++i) sequences[i] = own[i];
   item.rows = Buffer<float>(total * lane_columns_);
   lane.run(device, sequences, [&](Index s, Index first, View<const float, 2> values) {
     const auto i = static_cast<std::size_t>(s);
@@ -145,14 +150,14 @@ void Executor::run_item(Device& device, Lane& lane, std::span<const Unit> units,
 void Executor::wave(std::span<const Unit> units, Index first_unit, const Take& take) {
   // Batches of about equal size, at least one a lane where there is enough to share.
   Index total = 0;
-  for (const Unit& unit : units) total += static_cast<Index>(unit.tokens.size());
+  for (const Unit& unit : units) total += unit.length;
   const int strands = (need_forward_ ? 1 : 0) + (need_reverse_ ? 1 : 0);
   const Index shares = std::max<Index>(1, (plan_.lanes + strands - 1) / strands);
   const Index batch = std::max<Index>(1, std::min(plan_.chunk, (total + shares - 1) / shares));
   std::vector<std::vector<std::size_t>> batches;
   Index filled = 0;
   for (std::size_t u = 0; u < units.size(); ++u) {
-    const auto length = static_cast<Index>(units[u].tokens.size());
+    const auto length = units[u].length;
     if (batches.empty() || filled + length > batch) {
       batches.emplace_back();
       filled = 0;

@@ -14,12 +14,16 @@
 
 namespace genossm {
 
-// Tokens of one window and the rows wanted of it.
+// One window: where its tokens come from and the rows wanted of it. Tokens are asked for piece by
+// piece, so that a chromosome never stands in memory as numbers.
 struct Unit {
-  std::vector<std::int32_t> tokens;
-  // The other strand's tokens; needed for every mode but forward, except with strand-sharing models,
-  // whose other strand is computed from `tokens`.
-  std::vector<std::int32_t> reverse_tokens;
+  // Writes tokens [begin, begin + out.size()).
+  using Read = std::function<void(Index begin, std::span<std::int32_t> out)>;
+  Index length = 0;
+  Read tokens;
+  // The other strand's tokens, as many; needed for every mode but forward, except with strand-sharing
+  // models, whose other strand is computed from `tokens`.
+  Read reverse_tokens;
   Index first = 0;  // row of `tokens` wanted first
   Index count = 0;  // rows wanted
   // Row of reverse_tokens that stands for row `first`; row `first + i` is reverse_last - i.

@@ -1,0 +1,43 @@
+#include "libgenossm/tasks/likelihood.h"
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "kernels/token_scores/token_scores.h"
+
+namespace genossm {
+
+void score_rows(Device& device, View<const float, 2> logits,
+                const std::vector<std::int32_t>& alphabet, View<const std::int32_t, 1> target,
+                BaseScores& scores) {
+  const Index L = logits.extent[0];
+  const std::size_t at = scores.logp.size();
+  scores.logp.resize(at + static_cast<std::size_t>(L));
+  scores.entropy.resize(at + static_cast<std::size_t>(L));
+  const auto K = static_cast<Index>(alphabet.size());
+  launch(device,
+         TokenScores{.logits = logits,
+                     .alphabet = K > 0 ? View<const std::int32_t, 1>(alphabet.data(), {K})
+                                       : View<const std::int32_t, 1>(),
+                     .target = target,
+                     .logp = {scores.logp.data() + at, {L}},
+                     .entropy = {scores.entropy.data() + at, {L}}});
+}
+
+void LikelihoodTotals::add(float logp) {
+  if (std::isnan(logp)) {
+    ++unscored;
+    return;
+  }
+  ++scored;
+  sum += static_cast<double>(logp);
+}
+
+double LikelihoodTotals::mean() const {
+  return scored > 0 ? sum / static_cast<double>(scored) : std::numeric_limits<double>::quiet_NaN();
+}
+double LikelihoodTotals::bits_per_base() const { return -mean() / std::numbers::ln2; }
+double LikelihoodTotals::perplexity() const { return std::exp(-mean()); }
+
+}  // namespace genossm
