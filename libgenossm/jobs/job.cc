@@ -1,0 +1,122 @@
+#include "libgenossm/jobs/job.h"
+
+#include <algorithm>
+
+namespace genossm {
+
+std::string_view name_of(StrandMode mode) {
+  switch (mode) {
+    case StrandMode::forward:
+      return "fwd";
+    case StrandMode::reverse:
+      return "rc";
+    case StrandMode::average:
+      return "avg";
+    case StrandMode::both:
+      return "both";
+  }
+  return "?";
+}
+
+StrandMode parse_strand(const std::string& text) {
+  for (const StrandMode mode :
+       {StrandMode::forward, StrandMode::reverse, StrandMode::average, StrandMode::both}) {
+    if (text == name_of(mode)) return mode;
+  }
+  fail(Fault::usage, "--strand '" + text + "' is none of fwd, rc, avg, both");
+}
+
+Index window_of(const OpenedModel& model, const RunOptions& options) {
+  if (options.window > 0) return options.window;
+  return model.model.card().two_way ? model.context : 0;
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20) {
+      constexpr char kHex[] = "0123456789abcdef";
+      out += "\\u00";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string json_line(const Provenance& pairs) {
+  std::string out = "{";
+  for (const auto& [key, value] : pairs) {
+    out += (out.size() > 1 ? ", " : "") + quoted(key) + ": " + value;
+  }
+  return out + "}";
+}
+
+Provenance provenance_of(const OpenedModel& model) {
+  const Card& card = model.model.card();
+  return {{"model", quoted(model.name)},
+          {"model_sha256", quoted(model.sha256)},
+          {"family", quoted(card.family)},
+          {"precision", quoted(card.precision == Precision::fp32 ? "fp32" : "bf16")}};
+}
+
+Unit::Read forward_tokens(const WindowTokens& w) {
+  return [w](Index begin, std::span<std::int32_t> out) {
+    static const std::vector<std::int32_t> none;
+    const auto& prefix = w.special ? w.tokenizer->prefix() : none;
+    const auto& suffix = w.special ? w.tokenizer->suffix() : none;
+    const auto P = static_cast<Index>(prefix.size());
+    const Index n = w.end - w.begin;
+    for (std::size_t i = 0; i < out.size();) {
+      const Index t = begin + static_cast<Index>(i);
+      if (t < P) {
+        out[i++] = prefix[static_cast<std::size_t>(t)];
+      } else if (t >= P + n) {
+        out[i++] = suffix[static_cast<std::size_t>(t - P - n)];
+      } else {
+        const auto m = std::min(out.size() - i, static_cast<std::size_t>(P + n - t));
+        const std::string_view all(*w.bases);
+        w.tokenizer->encode(all.substr(static_cast<std::size_t>(w.begin + t - P), m),
+                            out.subspan(i, m));
+        i += m;
+      }
+    }
+  };
+}
+
+Unit::Read reverse_tokens(const WindowTokens& w) {
+  return [w](Index begin, std::span<std::int32_t> out) {
+    // The other strand's text, tokenised as any text is.
+    const std::string_view all(*w.bases);
+    WindowTokens turned = w;
+    turned.bases = std::make_shared<const std::string>(
+        reverse_complement(all.substr(static_cast<std::size_t>(w.begin),
+                                      static_cast<std::size_t>(w.end - w.begin))));
+    turned.begin = 0;
+    turned.end = w.end - w.begin;
+    forward_tokens(turned)(begin, out);
+  };
+}
+
+void add_tally(JobReport& report, const ReadTally& tally) {
+  const auto skip = [&](const char* reason, std::int64_t n) {
+    if (n > 0) report.skipped[reason] += n;
+  };
+  skip("secondary alignment", tally.skipped_secondary);
+  skip("supplementary alignment", tally.skipped_supplementary);
+  skip("read without sequence", tally.skipped_no_sequence);
+  const auto warn = [&](const char* text, std::int64_t n) {
+    if (n > 0) report.warnings[text] += n;
+  };
+  warn("empty record", tally.empty_records);
+  warn("duplicate name", tally.duplicate_names);
+  for (const auto& [text, n] : tally.warnings) report.warnings[text] += n;
+}
+
+}  // namespace genossm

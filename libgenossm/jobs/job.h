@@ -1,0 +1,63 @@
+// What the jobs share: how a model is to be run, what is reported back, provenance.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "libgenossm/jobs/source.h"
+#include "libgenossm/runtime/executor.h"
+#include "libgenossm/runtime/open_model.h"
+
+namespace genossm {
+
+struct RunOptions {
+  Index window = 0;  // bases; 0: the model's context (two-way) or the whole record (one-way)
+  Index stride = 0;
+  Index chunk = 0;
+  Index memory = 0;
+  int threads = 1;
+  std::optional<StrandMode> strand;  // none: the model's default
+  bool strict = false;
+  // Called with bases finished so far and the total, 0 if unknown.
+  std::function<void(Index, Index)> progress;
+};
+
+struct JobReport {
+  Index records = 0, bases = 0, windows = 0, tokens = 0;
+  std::map<std::string, Index> skipped;  // reason -> count
+  std::map<std::string, Index> warnings;
+  Plan plan;
+  std::string strand;
+};
+
+std::string_view name_of(StrandMode mode);  // fwd, rc, avg, both
+// "fwd", "rc", "avg", "both"; Fault::usage.
+StrandMode parse_strand(const std::string& text);
+
+// The window in bases for this model and these options, before special tokens.
+Index window_of(const OpenedModel& model, const RunOptions& options);
+
+// Key-value pairs as one line of JSON, in the order given. Values are JSON already (see quoted()).
+using Provenance = std::vector<std::pair<std::string, std::string>>;
+std::string json_line(const Provenance& pairs);
+std::string quoted(std::string_view text);
+// What every output says of the model: name, checksum, family, precision.
+Provenance provenance_of(const OpenedModel& model);
+
+// Token encoders for one window of a sequence, special tokens included.
+struct WindowTokens {
+  const Tokenizer* tokenizer = nullptr;
+  std::shared_ptr<const std::string> bases;
+  Index begin = 0, end = 0;
+  bool special = false;
+};
+Unit::Read forward_tokens(const WindowTokens& window);
+Unit::Read reverse_tokens(const WindowTokens& window);
+
+// Adds the reader's counts to the report.
+void add_tally(JobReport& report, const ReadTally& tally);
+
+}  // namespace genossm
