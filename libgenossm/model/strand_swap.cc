@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/core/error.h"
+
 namespace genossm {
 namespace {
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/core/error.h"
 #include "libgenossm/base/json.h"
 #include "libgenossm/checkpoint/binder.h"
 #include "libgenossm/model/spec.h"

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "kernels/core/error.h"
 #include "libgenossm/base/json.h"
 #include "libgenossm/checkpoint/binder.h"
 #include "libgenossm/model/spec.h"
