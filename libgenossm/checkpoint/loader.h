@@ -1,0 +1,42 @@
+// Loader: the Binder that fills weights from a checkpoint and accounts for every tensor of it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "libgenossm/checkpoint/binder.h"
+#include "libgenossm/checkpoint/checkpoint.h"
+
+namespace genossm {
+
+class Loader : public Binder {
+ public:
+  // With a prefix, the tensor "model.x" of the file answers to "x" where prefix is "model.";
+  // tensors without it are left over. The checkpoint must outlive the loader.
+  explicit Loader(const Checkpoint& checkpoint, std::string prefix = "");
+
+  // A missing or misshapen tensor is noted for finish() and leaves the target empty: nothing is
+  // allocated before the shape is known to be the one wanted.
+  void bind(Tensor& target, const std::string& name, const std::vector<Index>& shape,
+            Presence presence = Presence::required) override;
+  void ignore(const std::string& name, const std::vector<Index>& shape) override;
+  bool has(const std::string& name) const override;
+  std::optional<std::vector<Index>> shape_of(const std::string& name) const override;
+  std::optional<std::vector<std::int64_t>> integers(const std::string& name) override;
+
+  // Throws Error{Fault::checkpoint} with one sentence that names all tensors missing, of another
+  // shape, of another type, and left over.
+  void finish() const;
+
+ private:
+  std::optional<std::size_t> find(const std::string& name) const;
+  bool accept(const std::string& name, const std::vector<Index>& shape, Presence presence,
+              std::size_t& index);
+
+  const Checkpoint& checkpoint_;
+  std::string prefix_;
+  std::vector<bool> asked_;  // one a tensor of the checkpoint
+  std::vector<std::string> missing_, misshapen_, mistyped_;
+};
+
+}  // namespace genossm

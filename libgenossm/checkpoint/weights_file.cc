@@ -1,0 +1,48 @@
+#include "libgenossm/checkpoint/weights_file.h"
+
+#include <string_view>
+
+#include "kernels/core/error.h"
+#include "libgenossm/base/mapped_file.h"
+#include "libgenossm/checkpoint/safetensors.h"
+#include "libgenossm/checkpoint/torch_file.h"
+
+namespace genossm {
+namespace {
+
+bool is_tar(std::string_view text) { return text.substr(0, 512).substr(0, 262).ends_with("ustar"); }
+
+// What a file that is neither safetensors nor a PyTorch zip seems to be; empty if nothing known.
+std::string_view foreign_form(std::string_view text) {
+  if (text.starts_with("\x80\x02\x8a\x0a") || is_tar(text)) {
+    return "the format of PyTorch before 1.6; load it in PyTorch and torch.save() it again, or "
+           "save "
+           "it as safetensors";
+  }
+  if (text.starts_with("\x80")) return "a bare pickle; want safetensors or a PyTorch zip file";
+  if (text.starts_with("GGUF")) return "a GGUF file; want safetensors or a PyTorch zip file";
+  if (text.starts_with("\x89HDF")) return "an HDF5 file; want safetensors or a PyTorch zip file";
+  if (text.starts_with("version https://git-lfs")) {
+    return "a Git LFS pointer, not the weights themselves; fetch them with git lfs pull";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::shared_ptr<const TensorSource> open_weights_file(const std::filesystem::path& path,
+                                                      std::vector<std::string>& warnings) {
+  MappedFile file = MappedFile::open(path);
+  const std::string_view text = file.text();
+  if (text.starts_with("PK\x03\x04")) return open_torch_file(std::move(file), warnings);
+  const std::string name = path.filename().string();
+  if (const std::string_view form = foreign_form(text); !form.empty()) {
+    fail(Fault::checkpoint, name + ": " + std::string(form));
+  }
+  if (path.extension() != ".safetensors" && text.substr(8, 1) != "{") {
+    fail(Fault::checkpoint, name + ": neither a safetensors file nor a PyTorch zip file");
+  }
+  return open_safetensors(std::move(file));
+}
+
+}  // namespace genossm
