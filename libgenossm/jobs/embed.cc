@@ -91,11 +91,11 @@ class EmbedRun {
     std::string layers = "[";
     for (const Index layer : options_.features.layers) {
       layers += (layers.size() > 1 ? ", " : "") +
-                (layer == Features::kLast ? quoted("last") : std::to_string(layer));
+                (layer == Features::kLast ? json_text("last") : std::to_string(layer));
     }
-    p.emplace_back("what", quoted(options_.features.logits ? "logits" : "hidden states"));
+    p.emplace_back("what", json_text(options_.features.logits ? "logits" : "hidden states"));
     if (!options_.features.logits) p.emplace_back("layers", layers + "]");
-    p.emplace_back("strand", quoted(name_of(strand_)));
+    p.emplace_back("strand", json_text(name_of(strand_)));
     p.emplace_back("window", std::to_string(window_));
     p.emplace_back("stride", std::to_string(options_.run.stride));
     p.emplace_back("special_tokens", special() ? "true" : "false");

@@ -31,7 +31,7 @@ Index window_of(const OpenedModel& model, const RunOptions& options) {
   return model.model.card().two_way ? model.context : 0;
 }
 
-std::string quoted(std::string_view text) {
+std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -53,17 +53,17 @@ std::string quoted(std::string_view text) {
 std::string json_line(const Provenance& pairs) {
   std::string out = "{";
   for (const auto& [key, value] : pairs) {
-    out += (out.size() > 1 ? ", " : "") + quoted(key) + ": " + value;
+    out += (out.size() > 1 ? ", " : "") + json_text(key) + ": " + value;
   }
   return out + "}";
 }
 
 Provenance provenance_of(const OpenedModel& model) {
   const Card& card = model.model.card();
-  return {{"model", quoted(model.name)},
-          {"model_sha256", quoted(model.sha256)},
-          {"family", quoted(card.family)},
-          {"precision", quoted(card.precision == Precision::fp32 ? "fp32" : "bf16")}};
+  return {{"model", json_text(model.name)},
+          {"model_sha256", json_text(model.sha256)},
+          {"family", json_text(card.family)},
+          {"precision", json_text(card.precision == Precision::fp32 ? "fp32" : "bf16")}};
 }
 
 Unit::Read forward_tokens(const WindowTokens& w) {

@@ -149,10 +149,10 @@ class ScoreRun {
     if (options_.header) {
       Provenance p = options_.provenance;
       for (auto& pair : provenance_of(model_)) p.push_back(pair);
-      p.emplace_back("score", quoted(masked() ? "ln p(base | all other bases of the window)"
+      p.emplace_back("score", json_text(masked() ? "ln p(base | all other bases of the window)"
                                               : "ln p(base | bases to its left in the window)"));
-      p.emplace_back("alphabet", quoted(full() ? "full" : "acgt"));
-      p.emplace_back("strand", quoted(name_of(strand_)));
+      p.emplace_back("alphabet", json_text(full() ? "full" : "acgt"));
+      p.emplace_back("strand", json_text(name_of(strand_)));
       p.emplace_back("window", std::to_string(window_));
       p.emplace_back("stride", std::to_string(stride()));
       lines.push_back("##genossm=" + json_line(p));

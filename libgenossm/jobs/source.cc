@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/core/error.h"
 #include "libgenossm/jobs/npy_ids.h"
 
 namespace genossm {

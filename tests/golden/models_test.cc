@@ -1,0 +1,181 @@
+// Every stored case of the model families, on both devices: hidden states after every block, the
+// last hidden state and the logits, at the tolerance of the families' READMEs (2e-5 of the largest
+// value of each tensor).
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "libgenossm/runtime/executor.h"
+#include "libgenossm/runtime/open_model.h"
+#include "tests/support/golden.h"
+
+namespace genossm::testing {
+namespace {
+
+constexpr double kTolerance = 2e-5;
+
+struct Run {
+  std::vector<float> values;
+  Index columns = 0;
+  View<const float, 2> view() const {
+    return {values.data(), {static_cast<Index>(values.size()) / columns, columns}};
+  }
+};
+
+Run run(const OpenedModel& model, Device& device, const Features& features, StrandMode strand,
+        const std::vector<std::int32_t>& ids) {
+  ExecutorOptions options;
+  options.features = features;
+  options.strand = strand;
+  options.chunk = 1024;
+  Executor executor(model.model, device, options);
+  Unit unit;
+  unit.length = unit.count = static_cast<Index>(ids.size());
+  unit.tokens = [&](Index begin, std::span<std::int32_t> out) {
+    std::copy_n(ids.begin() + begin, out.size(), out.begin());
+  };
+  Run result;
+  result.columns = executor.columns();
+  executor.run(std::span(&unit, 1), [&](Index, Index, View<const float, 2> rows) {
+    for (Index t = 0; t < rows.extent[0]; ++t) {
+      result.values.insert(result.values.end(), rows.row(t), rows.row(t) + rows.extent[1]);
+    }
+  });
+  return result;
+}
+
+std::filesystem::path model_folder(const std::string& name) {
+  if (name == "mini/ps" || name == "mini/causal") {
+    return std::filesystem::path(GENOSSM_SOURCE_DIR) / "data" / "models" /
+           ("genossm-mini-" + name.substr(5));
+  }
+  return golden_folder() / name;
+}
+
+// "name", or its first or last 64 positions where only those are stored.
+void expect_stored(const GoldenFile& expected, const std::string& name, Index batch,
+                   View<const float, 2> got) {
+  const Index L = got.extent[0];
+  int found = 0;
+  const auto compare = [&](const std::string& stored, View<const float, 2> part) {
+    if (!expected.has(stored)) return;
+    ++found;
+    EXPECT_LE(relative_error(part, expected.tensor(stored).matrix(batch)), kTolerance) << stored;
+  };
+  compare(name, got);
+  compare(name + ".first64", rows(got, 0, std::min<Index>(64, L)));
+  compare(name + ".last64", rows(got, std::max<Index>(0, L - 64), L));
+  EXPECT_GT(found, 0) << name << " is not stored";
+}
+
+class ModelsGolden : public ::testing::TestWithParam<std::string> {};
+
+void check_case(const std::string& name, Device& device) {
+  const OpenedModel model = open_model({model_folder(name), ""}, device, Precision::fp32);
+  const GoldenFile expected(golden_folder() / name / "expected.safetensors");
+  const Card& card = model.model.card();
+  // The conjoin case holds both strands in one array; its classifier belongs to the heads.
+  const std::vector<Index> shape = expected.shape("input_ids");
+  const bool conjoin = shape.size() == 3;
+  const Index batches = shape[0], length = shape[1];
+  const std::vector<std::int64_t> ids = expected.integers("input_ids");
+  for (Index b = 0; b < batches; ++b) {
+    std::vector<std::int32_t> tokens(static_cast<std::size_t>(length));
+    for (Index t = 0; t < length; ++t) {
+      const Index at = b * length + t;
+      tokens[static_cast<std::size_t>(t)] =
+          static_cast<std::int32_t>(ids[static_cast<std::size_t>(conjoin ? 2 * at : at)]);
+    }
+    const StrandMode strand = card.strands ? StrandMode::both : StrandMode::forward;
+    const std::string last = expected.has("last_hidden_state") ||
+                                     expected.has("last_hidden_state.last64")
+                                 ? "last_hidden_state"
+                                 : "hidden_states." + std::to_string(card.layers);
+    const Run hidden = run(model, device, Features{}, strand, tokens);
+    expect_stored(expected, last, b, hidden.view());
+    // A classifier's logits are one row a sequence.
+    const bool classifier = name.find("seqcls") != std::string::npos;
+    if (!classifier) {
+      Features logits;
+      logits.logits = true;
+      const Run out = run(model, device, logits, StrandMode::forward, tokens);
+      expect_stored(expected, "logits", b, out.view());
+    }
+    // The residual stream after every block, where upstream returns it in this order.
+    const bool mamba = card.family.starts_with("mamba");
+    for (Index layer = 0; layer <= card.layers; ++layer) {
+      std::string stored = "hidden_states." + std::to_string(layer);
+      if (!mamba && layer > 0) stored = "residual." + std::to_string(layer - 1);
+      if (!expected.has(stored)) continue;
+      Features features;
+      features.layers = {layer};
+      const Run got = run(model, device, features, strand, tokens);
+      Golden want = expected.tensor(stored);
+      const bool swapped = card.strands && layer % 2 == 1 &&
+                           name.find("unfused") == std::string::npos && layer > 0;
+      if (!swapped) {
+        EXPECT_LE(relative_error(got.view(), want.matrix(b)), kTolerance) << stored;
+        continue;
+      }
+      // After an odd number of blocks upstream's halves are exchanged.
+      const Index D = card.d_model;
+      for (Index t = 0; t < length; ++t) {
+        float* row = want.values.data() + (b * length + t) * 2 * D;
+        std::swap_ranges(row, row + D, row + D);
+      }
+      EXPECT_LE(relative_error(got.view(), want.matrix(b)), kTolerance) << stored << " (swapped)";
+    }
+    if (expected.has("logits_masked_200")) {
+      tokens[200] = *model.tokenizer->mask();
+      Features logits;
+      logits.logits = true;
+      const Run out = run(model, device, logits, StrandMode::forward, tokens);
+      const Golden want = expected.tensor("logits_masked_200");
+      EXPECT_LE(relative_error(rows(out.view(), 200, 201), want.matrix()), kTolerance);
+    }
+  }
+}
+
+TEST_P(ModelsGolden, Cpu) {
+  Device device{Cpu(1)};
+  check_case(GetParam(), device);
+}
+
+TEST_P(ModelsGolden, TwoThreads) {
+  Device device{Cpu(2)};
+  check_case(GetParam(), device);
+}
+
+TEST_P(ModelsGolden, Reference) {
+  if (GetParam().find("mini/") == 0) GTEST_SKIP() << "too large for the plain definition";
+  Device device{Reference{}};
+  check_case(GetParam(), device);
+}
+
+std::vector<std::string> all_cases() {
+  std::vector<std::string> out;
+  for (const char* family : {"mamba1", "mamba2", "caduceus", "plantcaduceus", "mini"}) {
+    for (const std::string& name : cases_of(family)) out.push_back(name);
+  }
+  return out;
+}
+
+std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ModelsGolden, ::testing::ValuesIn(all_cases()), test_name);
+
+// No family may vanish from the list without a word.
+TEST(ModelsGoldenList, IsComplete) {
+  EXPECT_EQ(cases_of("mamba1").size(), 7u);
+  EXPECT_EQ(cases_of("mamba2").size(), 7u);
+  EXPECT_EQ(cases_of("caduceus").size(), 15u);
+  EXPECT_EQ(cases_of("plantcaduceus").size(), 3u);
+  EXPECT_EQ(cases_of("mini").size(), 2u);
+}
+
+}  // namespace
+}  // namespace genossm::testing
