@@ -101,23 +101,26 @@ void check_case(const std::string& name, Device& device) {
       const Run out = run(model, device, logits, StrandMode::forward, tokens);
       expect_stored(expected, "logits", b, out.view());
     }
-    // The residual stream after every block, where upstream returns it in this order.
+    // The residual stream. Mamba: hidden_states.k is after k blocks. Caduceus: residual.k is what
+    // block k adds its output to, so again the stream after k blocks.
     const bool mamba = card.family.starts_with("mamba");
+    Index layers_seen = 0;
     for (Index layer = 0; layer <= card.layers; ++layer) {
-      std::string stored = "hidden_states." + std::to_string(layer);
-      if (!mamba && layer > 0) stored = "residual." + std::to_string(layer - 1);
+      const std::string stored =
+          (mamba ? "hidden_states." : "residual.") + std::to_string(layer);
       if (!expected.has(stored)) continue;
+      ++layers_seen;
       Features features;
       features.layers = {layer};
       const Run got = run(model, device, features, strand, tokens);
       Golden want = expected.tensor(stored);
-      const bool swapped = card.strands && layer % 2 == 1 &&
-                           name.find("unfused") == std::string::npos && layer > 0;
+      // The fused order exchanges upstream's halves in every block, block k's own included.
+      const bool swapped =
+          card.strands && layer % 2 == 0 && name.find("unfused") == std::string::npos;
       if (!swapped) {
         EXPECT_LE(relative_error(got.view(), want.matrix(b)), kTolerance) << stored;
         continue;
       }
-      // After an odd number of blocks upstream's halves are exchanged.
       const Index D = card.d_model;
       for (Index t = 0; t < length; ++t) {
         float* row = want.values.data() + (b * length + t) * 2 * D;
@@ -125,6 +128,8 @@ void check_case(const std::string& name, Device& device) {
       }
       EXPECT_LE(relative_error(got.view(), want.matrix(b)), kTolerance) << stored << " (swapped)";
     }
+    const bool stores_layers = expected.has("hidden_states.0") || expected.has("residual.0");
+    EXPECT_EQ(layers_seen > 0, stores_layers);
     if (expected.has("logits_masked_200")) {
       tokens[200] = *model.tokenizer->mask();
       Features logits;

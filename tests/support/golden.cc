@@ -16,7 +16,7 @@ View<const float, 2> Golden::matrix(Index batch) const {
 }
 
 GoldenFile::GoldenFile(const std::filesystem::path& path)
-    : source_(open_safetensors(MappedFile(path))) {}
+    : source_(open_safetensors(MappedFile::open(path))) {}
 
 std::size_t GoldenFile::index(const std::string& name) const {
   const auto& all = source_->tensors();
