@@ -1,0 +1,264 @@
+// The laws that every family obeys, byte for byte: results do not depend on threads, chunk, batch
+// mates or their order; a causal sequence may be split anywhere; strand-sharing models are equivariant.
+// Models have random weights in the published layouts.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "libgenossm/model/model.h"
+#include "libgenossm/runtime/executor.h"
+#include "libgenossm/runtime/random_model.h"
+#include "libgenossm/runtime/session.h"
+
+namespace genossm::testing {
+namespace {
+
+struct Case {
+  std::string name;
+  std::string config;
+  bool causal;
+  bool strands = false;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+std::string caduceus(const std::string& more) {
+  return R"({"model_type": "caduceus", "d_model": 24, "n_layer": 3, "vocab_size": 12,
+             "ssm_cfg": {"d_state": 8},
+             "complement_map": {"7": 10, "8": 9, "9": 8, "10": 7})" +
+         more + "}";
+}
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> list{
+      {"mamba", R"({"d_model": 24, "n_layer": 3, "vocab_size": 12, "ssm_cfg": {"d_state": 16}})",
+       true},
+      {"mamba_mlp_bias",
+       R"({"d_model": 20, "n_layer": 2, "vocab_size": 12, "rms_norm": false, "d_intermediate": 40,
+           "ssm_cfg": {"d_state": 5, "bias": true, "d_conv": 3, "conv_bias": false}})",
+       true},
+      {"mamba_hf",
+       R"({"model_type": "mamba", "hidden_size": 24, "num_hidden_layers": 2, "vocab_size": 16})", true},
+      {"mamba2",
+       R"({"d_model": 32, "n_layer": 3, "vocab_size": 12,
+           "ssm_cfg": {"layer": "Mamba2", "d_state": 16, "headdim": 8}})",
+       true},
+      {"mamba2_groups_dssm",
+       R"({"d_model": 24, "n_layer": 2, "vocab_size": 12,
+           "ssm_cfg": {"layer": "Mamba2", "d_state": 12, "headdim": 8, "d_ssm": 32, "ngroups": 2,
+                       "norm_before_gate": true, "D_has_hdim": true}})",
+       true},
+      {"mamba2_hf",
+       R"({"model_type": "mamba2", "hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 16,
+           "num_heads": 8, "head_dim": 8, "state_size": 16, "n_groups": 2})",
+       true},
+      {"ph", caduceus(R"(, "rcps": false)"), false},
+      {"ph_untied_multiply",
+       caduceus(R"(, "bidirectional_weight_tie": false, "bidirectional_strategy": "ew_multiply")"),
+       false},
+      {"ph_untied_add", caduceus(R"(, "bidirectional_weight_tie": false)"), false},
+      {"ph_one_way", caduceus(R"(, "bidirectional": false)"), true},
+      {"ps_fused_odd", caduceus(R"(, "rcps": true)"), false, true},
+      {"ps_unfused", caduceus(R"(, "rcps": true, "fused_add_norm": false)"), false, true},
+      {"ps_layernorm", caduceus(R"(, "rcps": true, "rms_norm": false)"), false, true},
+      {"ps_mamba2",
+       R"({"model_type": "caduceus", "d_model": 24, "n_layer": 2, "vocab_size": 8, "rcps": true,
+           "complement_map": {"3": 6, "4": 5, "5": 4, "6": 3},
+           "layer_cfg": {"mamba_cfg": {"version": "v2", "ssm_cfg": {"d_state": 8, "headdim": 16}}},
+           "norm_cfg": {"fused_add_norm": true}})",
+       false, true},
+  };
+  return list;
+}
+
+std::vector<std::int32_t> random_tokens(Index length, Index vocab, std::uint32_t seed) {
+  std::vector<std::int32_t> out;
+  std::uint32_t x = seed * 2654435761u + 12345;
+  for (Index i = 0; i < length; ++i) {
+    x = x * 1664525u + 1013904223u;
+    out.push_back(static_cast<std::int32_t>((x >> 8) % static_cast<std::uint32_t>(vocab)));
+  }
+  return out;
+}
+
+using Sequences = std::vector<std::vector<std::int32_t>>;
+
+struct How {
+  int threads = 1;
+  Index chunk = 0;
+  bool logits = false;
+  StrandMode strand = StrandMode::forward;
+};
+
+// The rows of every sequence, one flat vector each.
+std::vector<std::vector<float>> run(const Model& model, const Sequences& sequences, const How& how) {
+  Device device{Cpu(how.threads)};
+  ExecutorOptions options;
+  options.features.logits = how.logits;
+  options.strand = how.strand;
+  options.threads = how.threads;
+  options.chunk = how.chunk;
+  Executor executor(model, device, options);
+  std::vector<Unit> units;
+  for (const auto& ids : sequences) {
+    Unit unit;
+    unit.length = unit.count = static_cast<Index>(ids.size());
+    unit.tokens = [&ids](Index begin, std::span<std::int32_t> out) {
+      std::copy_n(ids.begin() + begin, out.size(), out.begin());
+    };
+    units.push_back(std::move(unit));
+  }
+  std::vector<std::vector<float>> out(sequences.size());
+  executor.run(units, [&](Index u, Index first, View<const float, 2> rows) {
+    auto& to = out[static_cast<std::size_t>(u)];
+    EXPECT_EQ(static_cast<Index>(to.size()), first * rows.extent[1]);
+    for (Index t = 0; t < rows.extent[0]; ++t) {
+      to.insert(to.end(), rows.row(t), rows.row(t) + rows.extent[1]);
+    }
+  });
+  return out;
+}
+
+bool same_bytes(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
+class Laws : public ::testing::TestWithParam<Case> {
+ protected:
+  Laws() {
+    Device device{Cpu(1)};
+    model_ = Model::make(random_spec(Json::parse(GetParam().config, "config"), 7),
+                         Placement{&device, Precision::fp32});
+  }
+  Sequences sequences(std::initializer_list<Index> lengths) const {
+    Sequences out;
+    std::uint32_t seed = 1;
+    for (const Index length : lengths) {
+      out.push_back(random_tokens(length, model_.card().vocab, seed++));
+    }
+    return out;
+  }
+  Model model_;
+};
+
+TEST_P(Laws, ResultsVaryWithInput) {
+  // Guards the other laws: a model that ignores its input would obey them all.
+  const Sequences two = sequences({100, 100});
+  const auto rows = run(model_, two, {});
+  EXPECT_FALSE(same_bytes(rows[0], rows[1]));
+  for (const float v : rows[0]) ASSERT_TRUE(std::isfinite(v));
+}
+
+TEST_P(Laws, ThreadsAndChunkDoNotMatter) {
+  const Sequences all = sequences({1, 63, 64, 65, 500, 1, 2, 3000, 129});
+  for (const bool logits : {false, true}) {
+    const auto want = run(model_, all, {1, 0, logits});
+    for (const int threads : {1, 2, 3}) {
+      for (const Index chunk : {64, 1000, 65536}) {
+        const auto got = run(model_, all, {threads, chunk, logits});
+        for (std::size_t s = 0; s < all.size(); ++s) {
+          EXPECT_TRUE(same_bytes(got[s], want[s]))
+              << "threads " << threads << ", chunk " << chunk << ", sequence " << s;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Laws, BatchMatesAndOrderDoNotMatter) {
+  const Sequences all = sequences({37, 1, 700, 64, 150, 151});
+  const auto want = run(model_, all, {2, 0});
+  Sequences turned(all.rbegin(), all.rend());
+  const auto other = run(model_, turned, {2, 0});
+  for (std::size_t s = 0; s < all.size(); ++s) {
+    EXPECT_TRUE(same_bytes(run(model_, {all[s]}, {1, 0})[0], want[s])) << "alone: " << s;
+    EXPECT_TRUE(same_bytes(other[all.size() - 1 - s], want[s])) << "reordered: " << s;
+  }
+}
+
+TEST_P(Laws, CausalSequencesMaySplitAnywhere) {
+  if (!GetParam().causal) GTEST_SKIP() << "reads both ways: there is no state";
+  const auto ids = random_tokens(400, model_.card().vocab, 5);
+  const auto want = run(model_, {ids}, {})[0];
+  const Index D = model_.card().d_model;
+  Device device{Cpu(1)};
+  for (const Index cut : {1, 3, 63, 64, 65, 128, 200, 399}) {
+    std::vector<float> got;
+    const auto collect = [&](Index first, View<const float, 2> rows) {
+      EXPECT_EQ(first * D, static_cast<Index>(got.size()));
+      for (Index t = 0; t < rows.extent[0]; ++t) {
+        got.insert(got.end(), rows.row(t), rows.row(t) + D);
+      }
+    };
+    const Tokens all(ids);
+    std::string saved;
+    {
+      Session session(model_, device, Features{}, 256, 64);
+      // Fed one by one near the cut, in one piece before.
+      const auto n = static_cast<std::size_t>(cut);
+      session.feed(all.first(n > 2 ? n - 2 : 0), collect);
+      for (std::size_t i = n > 2 ? n - 2 : 0; i < n; ++i) session.feed(all.subspan(i, 1), collect);
+      EXPECT_EQ(session.state().position(), cut);
+      saved = session.state().bytes();
+    }
+    Session resumed(model_, device, Features{}, 64, 64);
+    resumed.restore(State::parse(saved, model_.card().state_floats));
+    resumed.feed(all.subspan(static_cast<std::size_t>(cut)), collect);
+    EXPECT_TRUE(same_bytes(got, want)) << "cut at " << cut;
+  }
+}
+
+TEST_P(Laws, DamagedStatesAreRefused) {
+  if (!GetParam().causal) GTEST_SKIP() << "reads both ways: there is no state";
+  State state;
+  state.recent = {1, 2, 3};
+  const std::string bytes = state.bytes();
+  EXPECT_NO_THROW(State::parse(bytes, model_.card().state_floats));
+  for (std::size_t n = 0; n < bytes.size(); ++n) {
+    EXPECT_THROW(State::parse(bytes.substr(0, n), model_.card().state_floats), Error);
+  }
+  EXPECT_THROW(State::parse(bytes + "x", model_.card().state_floats), Error);
+}
+
+TEST_P(Laws, StrandSharingModelsAreEquivariant) {
+  if (!GetParam().strands) GTEST_SKIP() << "no parameter sharing between the strands";
+  const auto ids = random_tokens(300, model_.card().vocab, 11);
+  const auto rc = reverse_complement(ids, model_.complement());
+  const Index L = 300, D = model_.card().d_model, V = model_.card().vocab;
+  // Hidden states: the input's two halves are the other's, flipped along length and channels.
+  const auto a = run(model_, {ids}, {1, 0, false, StrandMode::both})[0];
+  const auto b = run(model_, {rc}, {1, 0, false, StrandMode::both})[0];
+  for (Index t = 0; t < L; ++t) {
+    for (Index c = 0; c < 2 * D; ++c) {
+      ASSERT_EQ(a[static_cast<std::size_t>(t * 2 * D + c)],
+                b[static_cast<std::size_t>((L - 1 - t) * 2 * D + 2 * D - 1 - c)]);
+    }
+  }
+  // The mean of the strands is the same at the same base.
+  const auto m = run(model_, {ids}, {1, 0, false, StrandMode::average})[0];
+  const auto n = run(model_, {rc}, {1, 0, false, StrandMode::average})[0];
+  for (Index t = 0; t < L; ++t) {
+    for (Index c = 0; c < D; ++c) {
+      ASSERT_EQ(m[static_cast<std::size_t>(t * D + c)],
+                n[static_cast<std::size_t>((L - 1 - t) * D + c)]);
+    }
+  }
+  // Logits: a base here is its complement there.
+  const auto x = run(model_, {ids}, {1, 0, true})[0];
+  const auto y = run(model_, {rc}, {1, 0, true})[0];
+  for (Index t = 0; t < L; ++t) {
+    for (Index v = 0; v < V; ++v) {
+      const Index w = model_.complement()[static_cast<std::size_t>(v)];
+      ASSERT_EQ(x[static_cast<std::size_t>(t * V + v)],
+                y[static_cast<std::size_t>((L - 1 - t) * V + w)]);
+    }
+  }
+}
+
+std::string test_name(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }
+INSTANTIATE_TEST_SUITE_P(Families, Laws, ::testing::ValuesIn(cases()), test_name);
+
+}  // namespace
+}  // namespace genossm::testing
