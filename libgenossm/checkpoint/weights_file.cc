@@ -34,13 +34,15 @@ std::shared_ptr<const TensorSource> open_weights_file(const std::filesystem::pat
                                                       std::vector<std::string>& warnings) {
   MappedFile file = MappedFile::open(path);
   const std::string_view text = file.text();
+  // A safetensors file may begin with any byte, the length of its header; its ninth byte is fixed,
+  // and in a ZIP file that byte is the compression method, never {.
+  if (text.size() > 8 && text[8] == '{') return open_safetensors(std::move(file));
   if (text.starts_with("PK\x03\x04")) return open_torch_file(std::move(file), warnings);
   const std::string name = path.filename().string();
-  if (const std::string_view form = foreign_form(text); !form.empty()) {
+  if (path.extension() != ".safetensors") {
+    std::string_view form = foreign_form(text);
+    if (form.empty()) form = "neither a safetensors file nor a PyTorch zip file";
     fail(Fault::checkpoint, name + ": " + std::string(form));
-  }
-  if (path.extension() != ".safetensors" && text.substr(8, 1) != "{") {
-    fail(Fault::checkpoint, name + ": neither a safetensors file nor a PyTorch zip file");
   }
   return open_safetensors(std::move(file));
 }
