@@ -1,0 +1,74 @@
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "kernels/selective_scan/selective_scan.h"
+
+namespace genossm {
+namespace {
+
+double silu(double v) { return v / (1 + std::exp(-v)); }
+double softplus(double v) { return v > 20 ? v : std::log1p(std::exp(v)); }
+
+template <int Rank>
+void want(const char* name, const std::array<Index, Rank>& is, const std::array<Index, Rank>& wanted) {
+  if (is == wanted) return;
+  const auto text = [](const std::array<Index, Rank>& e) {
+    std::string out = "[";
+    for (const Index n : e) out += (out.size() > 1 ? ", " : "") + std::to_string(n);
+    return out + "]";
+  };
+  fail(Fault::shape,
+       std::string("selective_scan: ") + name + " is " + text(is) + ", want " + text(wanted));
+}
+
+}  // namespace
+
+void check(const SelectiveScan& op) {
+  const auto [L, D] = op.u.extent;
+  const Index N = op.A.extent[0], G = op.B.extent[1];
+  want<2>("dt", op.dt.extent, {L, D});
+  if (!op.dt_bias.empty()) want<1>("dt_bias", op.dt_bias.extent, {D});
+  want<2>("A", op.A.extent, {N, D});
+  want<3>("B", op.B.extent, {L, G, N});
+  want<3>("C", op.C.extent, {L, G, N});
+  if (!op.skip.empty()) want<1>("skip", op.skip.extent, {D});
+  if (!op.z.empty()) want<2>("z", op.z.extent, {L, D});
+  want<2>("h", op.h.extent, {N, D});
+  want<2>("y", op.y.extent, {L, D});
+  if (G < 1 || D % G != 0) {
+    fail(Fault::shape, "selective_scan: " + std::to_string(D) + " channels in " +
+                           std::to_string(G) + " groups");
+  }
+}
+
+void run(Reference&, const SelectiveScan& op) {
+  const auto [L, D] = op.u.extent;
+  const Index N = op.A.extent[0], per_group = D / op.B.extent[1];
+  std::vector<double> h(static_cast<std::size_t>(N));
+  for (Index d = 0; d < D; ++d) {
+    for (Index n = 0; n < N; ++n) h[static_cast<std::size_t>(n)] = op.h.row(n)[d];
+    for (Index t = 0; t < L; ++t) {
+      const float* B = op.B.row(t) + d / per_group * op.B.stride[1];
+      const float* C = op.C.row(t) + d / per_group * op.C.stride[1];
+      const double u = op.u.row(t)[d];
+      const double raw = op.dt.row(t)[d] + (op.dt_bias.empty() ? 0.0 : op.dt_bias.data[d]);
+      const double step = op.softplus ? softplus(raw) : raw;
+      double y = op.skip.empty() ? 0.0 : op.skip.data[d] * u;
+      for (Index n = 0; n < N; ++n) {
+        double& state = h[static_cast<std::size_t>(n)];
+        state = std::exp(step * op.A.row(n)[d]) * state + step * u * B[n];
+        y += state * C[n];
+      }
+      if (!op.z.empty()) y *= silu(op.z.row(t)[d]);
+      float& out = op.y.row(t)[d];
+      out = static_cast<float>(op.accumulate ? out + y : y);
+    }
+    for (Index n = 0; n < N; ++n) {
+      op.h.row(n)[d] = static_cast<float>(h[static_cast<std::size_t>(n)]);
+    }
+  }
+}
+
+}  // namespace genossm
