@@ -10,6 +10,8 @@
 // Law:      on Cpu a row's result does not depend on its position, its neighbours or the number of
 //           rows: everything runs as tiles of kTile rows, the last one padded. pack() verifies this
 //           for the routine that the library chose on this machine; see rows_independent().
+// Speed:    rows that are not dense (stride K for x, N for y) pass through a dense tile: about 1 us
+//           for every 16 K floats.
 #pragma once
 
 #include <memory>
@@ -46,10 +48,10 @@ class MatmulWeight {
 
 struct Matmul {
   // in
-  View<const float, 2> x;              // [L, K]  any row stride >= K
+  View<const float, 2> x;                // [L, K]  any row stride >= K
   const MatmulWeight* weight = nullptr;  // [N, K]
-  View<const float, 1> bias;           // [N]     empty: none
-  bool accumulate = false;             // y += instead of y =
+  View<const float, 1> bias;             // [N]     empty: none
+  bool accumulate = false;               // y += instead of y =
   // out
   View<float, 2> y;  // [L, N]  any row stride >= N; must not overlap x
 };
@@ -58,8 +60,8 @@ void check(const Matmul&);            // throws Error{Fault::shape}
 void run(Reference&, const Matmul&);  // the definition, double
 void run(Cpu&, const Matmul&);        // oneDNN on one thread a tile, parallel over tiles
 
-// Whether this processor has bfloat16 matrix instructions; without them Precision::bf16 is correct
-// but slower than fp32, and callers should say so.
+// Whether this processor has bfloat16 matrix instructions; without them Precision::bf16 rounds the
+// operands and computes in float32, a little slower than fp32, and callers should say so.
 bool cpu_has_bf16();
 
 }  // namespace genossm

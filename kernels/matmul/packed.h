@@ -1,0 +1,23 @@
+// What a MatmulWeight holds. Private to this folder: reference.cc makes the definition's copy,
+// cpu.cc the packed form of oneDNN.
+#pragma once
+
+#include <memory>
+
+#include "kernels/core/buffer.h"
+#include "kernels/matmul/matmul.h"
+
+namespace genossm {
+
+struct CpuMatmul;  // cpu.cc
+
+struct MatmulWeight::Impl {
+  Buffer<float> plain;                   // [N, K], rounded if bf16; packed for Reference only
+  std::shared_ptr<const CpuMatmul> cpu;  // packed for Cpu only
+};
+
+std::shared_ptr<const CpuMatmul> pack_for_cpu(View<const float, 2> w, Precision precision);
+Index bytes_of(const CpuMatmul& packed);
+bool rows_independent(const CpuMatmul& packed);
+
+}  // namespace genossm

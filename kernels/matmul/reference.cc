@@ -1,0 +1,102 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "kernels/core/shapes.h"
+#include "kernels/matmul/packed.h"
+
+namespace genossm {
+namespace {
+
+void check_rows(const char* name, Index rows, Index columns, Index stride) {
+  if (rows > 1 && stride < columns) {
+    fail(Fault::shape, std::string("matmul: the row stride of ") + name + " is " +
+                           std::to_string(stride) + ", want at least " + std::to_string(columns));
+  }
+}
+
+// Whether any element of x is one of y. Column ranges of one matrix, as those of a joint
+// projection, lie between each other without sharing an element.
+bool overlap(const Matmul& op) {
+  const Index L = op.x.extent[0], K = op.x.extent[1], N = op.y.extent[1];
+  if (L == 0) return false;
+  const float *x = op.x.data, *y = op.y.data;
+  const float* x_end = op.x.row(L - 1) + K;
+  const float* y_end = op.y.row(L - 1) + N;
+  if (x_end <= y || y_end <= x) return false;
+  const Index stride = op.x.stride[0];
+  if (L == 1 || stride != op.y.stride[0]) return true;
+  const Index offset = ((y - x) % stride + stride) % stride;
+  return offset < K || offset + N > stride;
+}
+
+double rounded(float value, Precision precision) {
+  return precision == Precision::bf16 ? bf16_to_f32(f32_to_bf16(value)) : value;
+}
+
+}  // namespace
+
+MatmulWeight MatmulWeight::pack(Device& device, View<const float, 2> w, Precision precision) {
+  const auto [N, K] = w.extent;
+  if (w.empty() || N < 1 || K < 1) {
+    fail(Fault::shape, "matmul: weight is " + shape_of(w.extent) + ", want at least [1, 1]");
+  }
+  check_rows("weight", N, K, w.stride[0]);
+  auto impl = std::make_shared<Impl>();
+  if (std::holds_alternative<Cpu>(device)) {
+    impl->cpu = pack_for_cpu(w, precision);
+  } else {
+    impl->plain = Buffer<float>(N * K);
+    for (Index n = 0; n < N; ++n) {
+      for (Index k = 0; k < K; ++k) {
+        impl->plain[n * K + k] = static_cast<float>(rounded(w.row(n)[k], precision));
+      }
+    }
+  }
+  MatmulWeight weight;
+  weight.impl_ = std::move(impl);
+  weight.outputs_ = N;
+  weight.inputs_ = K;
+  weight.precision_ = precision;
+  return weight;
+}
+
+Index MatmulWeight::bytes() const {
+  if (!impl_) return 0;
+  return impl_->cpu ? bytes_of(*impl_->cpu) : impl_->plain.size() * size_of(DType::f32);
+}
+
+bool MatmulWeight::rows_independent() const {
+  return !impl_ || !impl_->cpu || genossm::rows_independent(*impl_->cpu);
+}
+
+void check(const Matmul& op) {
+  require(op.weight != nullptr && !op.weight->empty(), Fault::shape,
+          "matmul: no weight, want a packed one");
+  const Index L = op.x.extent[0], K = op.weight->inputs(), N = op.weight->outputs();
+  want_shape("matmul", "x", op.x, {L, K});
+  want_shape("matmul", "y", op.y, {L, N});
+  want_shape_or_empty("matmul", "bias", op.bias, {N});
+  check_rows("x", L, K, op.x.stride[0]);
+  check_rows("y", L, N, op.y.stride[0]);
+  require(!overlap(op), Fault::shape, "matmul: y overlaps x, want memory of its own");
+}
+
+void run(Reference&, const Matmul& op) {
+  const Buffer<float>& w = op.weight->impl().plain;
+  require(w.size() > 0, Fault::internal, "matmul: weight is packed for Cpu, want Reference");
+  const Index L = op.x.extent[0], K = op.weight->inputs(), N = op.weight->outputs();
+  std::vector<double> x(static_cast<std::size_t>(K));
+  for (Index t = 0; t < L; ++t) {
+    std::transform(op.x.row(t), op.x.row(t) + K, x.begin(),
+                   [&](float value) { return rounded(value, op.weight->precision()); });
+    for (Index n = 0; n < N; ++n) {
+      double sum = op.bias.empty() ? 0.0 : op.bias.data[n];
+      for (Index k = 0; k < K; ++k) sum += x[static_cast<std::size_t>(k)] * w[n * K + k];
+      float& y = op.y.row(t)[n];
+      y = static_cast<float>(op.accumulate ? y + sum : sum);
+    }
+  }
+}
+
+}  // namespace genossm
