@@ -2,7 +2,8 @@
 // token.
 //
 // Sources: caduceus.md section 7 (CaduceusTokenizer), plantcaduceus.md (GPN recipe, read from
-// tokenizer.json), and for Mamba models the vocabulary that tokenizer.json or genossm.json declares.
+// tokenizer.json), and for Mamba models the vocabulary that tokenizer.json or genossm.json
+// declares.
 #pragma once
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "libgenossm/base/json.h"
@@ -22,12 +24,15 @@ class Tokenizer {
  public:
   // The published Caduceus table: [CLS] 0 .. [UNK] 6, A 7, C 8, G 9, T 10, N 11; [SEP] appended.
   static Tokenizer caduceus();
-  // From tokenizer.json (WordLevel or char-level vocab with single letters). Upper- or lower-case
-  // letters as the table has them; U is read as T; letters off the table become N if the table has
-  // it, else [UNK]. Throws Fault::checkpoint.
+  // From tokenizer.json (a vocabulary of single letters: WordLevel, or BPE without merges). A table
+  // with letters of one case only takes both cases; U is read as T; IUPAC letters off the table
+  // become N if the table has it, else [UNK]; anything else [UNK], or N where there is no [UNK].
+  // Throws Fault::checkpoint.
   static Tokenizer read(const std::filesystem::path& tokenizer_json);
+  // From an object of names and ids, {"[UNK]": 6, "A": 7, ...}, by the same rules.
+  static Tokenizer declared(const Json& vocabulary);
 
-  // Tokens of the bases, nothing added.
+  // Tokens of the bases, nothing added; `out` has one place a base.
   void encode(std::string_view bases, std::span<std::int32_t> out) const;
   std::int32_t token(char base) const { return table_[static_cast<unsigned char>(base)]; }
   // The token ids of A, C, G, T, in this order; -1 where the table has none.
@@ -42,13 +47,21 @@ class Tokenizer {
   const std::vector<std::int32_t>& suffix() const { return suffix_; }
   void drop_special_tokens() { prefix_.clear(), suffix_.clear(); }
 
-  // complement[token]; size is at least vocab rows; identity for everything but A-T, C-G.
+  // complement[token]; size is at least vocab rows; identity for everything but A-T, C-G (in a
+  // table with both cases, for each case).
   std::vector<std::int32_t> complement_map(std::int64_t vocab) const;
-  // id -> text, for inspect.
-  const std::vector<std::pair<std::int32_t, std::string>>& vocabulary() const { return vocabulary_; }
+  // id -> text, by id, for inspect.
+  const std::vector<std::pair<std::int32_t, std::string>>& vocabulary() const {
+    return vocabulary_;
+  }
   const std::string& name() const { return name_; }
 
  private:
+  Tokenizer(std::string name, std::vector<std::pair<std::int32_t, std::string>> vocabulary);
+  std::optional<std::int32_t> find(std::string_view text) const;
+  std::optional<std::int32_t> find(char letter) const;
+  void fill_table();
+
   std::string name_;
   std::array<std::int32_t, 256> table_{};
   std::array<std::int32_t, 4> acgt_{-1, -1, -1, -1};
