@@ -2,7 +2,7 @@
 //
 //   r[t] = residual[t] + x[t]  (written back to residual; r = x without one)            [D]
 //   v    = gate == before ? r * silu(z) : r
-//   rms:   n = v * rsqrt(mean(v^2) + eps) * weight + bias    mean over each group of `group` channels
+//   rms:   n = v * rsqrt(mean(v^2) + eps) * weight + bias      mean over each `group` channels
 //   layer: n = (v - mean(v)) * rsqrt(var(v) + eps) * weight + bias
 //   y    = gate == after ? n * silu(z) : n
 //
