@@ -1,6 +1,8 @@
 // Genome: a FASTA file with random access (plain or bgzip, .fai/.gzi), and regions of it.
 //
-// A missing index is built: beside the file if that is possible, else in a private temporary folder.
+// A missing index is built: beside the file if that is possible, else in memory, and so is one that
+// takes the place of an index that does not fit the file. What is read is compared with the index:
+// line ends where it says, and nothing but nucleotide codes between them.
 // Errors: Fault::missing, Fault::input (not indexable, duplicate names, unknown contig, region
 // outside the contig unless clipped).
 #pragma once
@@ -33,8 +35,9 @@ class Genome {
   const std::vector<std::string>& contigs() const;  // in file order
   Index length(const std::string& contig) const;    // Fault::input if unknown
   bool has(const std::string& contig) const;
-  // Bases [begin, end) as they stand in the file.
+  // Bases [begin, end) as they stand in the file. Any number of threads may call it at once.
   std::string fetch(const std::string& contig, Index begin, Index end) const;
+  const std::vector<std::string>& warnings() const;  // whole sentences
 
  private:
   struct Impl;
@@ -42,10 +45,14 @@ class Genome {
   std::unique_ptr<Impl> impl_;
 };
 
-// "chr", "chr:5", "chr:5-", "chr:5-10", "{name:with:colons}:5-10"; 1-based, inclusive, commas in
-// numbers allowed; comma-separated list in one string. A whole contig name wins over a split.
+// "chr", "chr:5" and "chr:5-" (to the end, as samtools reads it), "chr:5-10", "chr:-10",
+// "{name:with:colons}:5-10"; 1-based, inclusive; a comma-separated list in one string. Commas in
+// numbers stand before three digits and belong to the number if they can. A whole contig name wins
+// over a split. With `clip`, what is left of a region is its part inside the contig, perhaps
+// nothing. Throws Fault::usage for the form of the text, Fault::input for contigs and places.
 std::vector<Region> parse_regions(std::string_view text, const Genome& genome, bool clip);
-// BED (plain, gzip or "-"): 0-based; track, browser and # lines skipped. Errors name the line.
+// BED (plain, gzip or "-"): 0-based; track, browser, # and blank lines skipped; columns by tabs, or
+// by white space in lines without tabs. Errors (Fault::input) name the line.
 std::vector<Region> read_bed(const std::string& path, const Genome& genome, bool clip);
 
 }  // namespace genossm

@@ -1,13 +1,13 @@
-// SequenceReader: FASTA, FASTQ, SAM, BAM and CRAM, plain, gzip or bgzip, from a file or stdin ("-"),
-// told apart by content, read through htslib.
+// SequenceReader: FASTA, FASTQ, SAM, BAM and CRAM, plain, gzip or bgzip, from a file or stdin
+// ("-"), told apart by content, read through htslib.
 //
 // BAM, SAM and CRAM reads are given in sequencing orientation (reverse-strand reads are
-// reverse-complemented back); secondary and supplementary alignments are skipped and counted; so are
-// reads without a sequence ("*"). FASTA/FASTQ: CRLF accepted, multi-line accepted; NUL bytes, control
-// characters, bytes that cannot be a base (see allowed letters), missing headers, truncated records
-// and truncated compression are errors that name file, line or record.
-// Errors: Fault::missing when the file is not there or unreadable, Fault::input when it is broken or
-// empty. Nothing is ever fetched from a network.
+// reverse-complemented back); secondary and supplementary alignments are skipped and counted; so
+// are reads without a sequence ("*"). FASTA/FASTQ: CRLF accepted, multi-line accepted; NUL bytes,
+// control characters, bytes that cannot be a base (see allowed letters), missing headers, truncated
+// records and truncated compression are errors that name file, line or record. Errors:
+// Fault::missing when the file is not there or unreadable, Fault::input when it is broken or empty.
+// Nothing is ever fetched from a network.
 #pragma once
 
 #include <cstdint>
@@ -27,17 +27,19 @@ struct ReadTally {
   std::int64_t records = 0;  // given to the caller
   std::int64_t bases = 0;
   std::int64_t empty_records = 0;
-  std::int64_t duplicate_names = 0;      // FASTA and FASTQ
-  std::int64_t skipped_secondary = 0;    // alignments
+  std::int64_t duplicate_names = 0;    // FASTA and FASTQ
+  std::int64_t skipped_secondary = 0;  // alignments
   std::int64_t skipped_supplementary = 0;
   std::int64_t skipped_no_sequence = 0;
-  std::int64_t lower_case = 0;   // bases
-  std::int64_t ambiguous = 0;    // letters other than ACGTU of either case
+  std::int64_t lower_case = 0;                   // bases
+  std::int64_t ambiguous = 0;                    // letters other than ACGTU of either case
   std::map<std::string, std::int64_t> warnings;  // text -> times
 };
 
 struct ReaderOptions {
   std::string reference;  // FASTA for CRAM; empty: embedded only
+  // Where a private folder may be made for an index that cannot stand beside the reference.
+  std::string temporary_folder = "/tmp";
 };
 
 class SequenceReader {
@@ -48,6 +50,12 @@ class SequenceReader {
   virtual bool next(Record& record) = 0;
   virtual const ReadTally& tally() const = 0;
   virtual std::string format() const = 0;  // "FASTA", "FASTQ", "SAM", "BAM", "CRAM"
+
+  SequenceReader(const SequenceReader&) = delete;
+  SequenceReader& operator=(const SequenceReader&) = delete;
+
+ protected:
+  SequenceReader() = default;
 };
 
 }  // namespace genossm

@@ -1,0 +1,116 @@
+// FASTQ: title, sequence lines, '+' line, as many quality characters as bases. Quality lines may
+// begin with '@' or '+', so that their number of characters alone says where a record ends.
+#include <algorithm>
+
+#include "libgenossm/base/text.h"
+#include "libgenossm/io/letters.h"
+#include "libgenossm/io/readers.h"
+
+namespace genossm {
+namespace {
+
+class FastqReader final : public TextReader {
+ public:
+  explicit FastqReader(TextInput input) : TextReader(std::move(input)) {}
+
+  std::string format() const override { return "FASTQ"; }
+
+  bool next(Record& record) override {
+    TextInput::Piece piece;
+    do {
+      if (!input_.next(piece)) {
+        warn_of_end();
+        return false;
+      }
+    } while (piece.text.empty());
+    if (piece.text[0] != '@') {
+      input_.fail_line("begins with " + letters::shown_byte(piece.text[0]) +
+                       ", want '@' of record " + std::to_string(tally_.records + 1));
+    }
+    const std::string title = input_.rest_of_line(piece);
+    read_title(title, record);
+    const bool one_line = read_sequence(title, record);
+    read_quality(record, one_line);
+    count(record);
+    // The two reads of a pair bear one name, one after the other.
+    const bool mate = !last_was_mate_ && tally_.records > 1 && record.name == last_name_;
+    if (!mate) count_duplicate(record.name);
+    last_was_mate_ = mate;
+    last_name_ = record.name;
+    return true;
+  }
+
+ private:
+  [[noreturn]] void fail_record(const Record& record, const std::string& sentence) const {
+    input_.fail_line("record " + std::to_string(tally_.records + 1) + " ('" + shown(record.name) +
+                     "') " + sentence);
+  }
+
+  // Up to the '+' line and with it. True if the sequence stood on one line.
+  bool read_sequence(const std::string& title, Record& record) {
+    TextInput::Piece piece;
+    int lines = 0;
+    for (;;) {
+      if (!input_.next(piece))
+        fail_record(record, "is truncated: the file ends before its '+' line");
+      if (piece.starts_line) {
+        if (piece.text.starts_with('+')) break;
+        if (piece.text.starts_with('@') || piece.text.starts_with('>')) {
+          fail_record(record, "has no '+' line before the next record");
+        }
+        ++lines;
+      }
+      append(piece, record.bases, false);
+    }
+    const std::string plus = input_.rest_of_line(piece);
+    if (plus.size() > 1 && plus.compare(1, std::string::npos, title, 1) != 0) {
+      fail_record(record, "repeats its title as '" + shown(plus.substr(1)) +
+                              "' in its '+' line, want the same title or none");
+    }
+    return lines <= 1;
+  }
+
+  void read_quality(const Record& record, bool one_line) {
+    const std::size_t wanted = record.bases.size();
+    std::size_t got = 0;
+    TextInput::Piece piece;
+    piece.ends_line = true;
+    while (got < wanted || !piece.ends_line) {
+      const bool line_is_over = one_line && got > 0 && piece.ends_line;
+      if (line_is_over || !input_.next(piece)) fail_quality(record, got, !line_is_over);
+      if (piece.starts_line && piece.text.empty()) {
+        if (piece.ends_line && wanted > 0) fail_quality(record, got, false);
+      }
+      const auto wrong = std::find_if(piece.text.begin(), piece.text.end(),
+                                      [](char c) { return c < '!' || c > '~'; });
+      if (wrong != piece.text.end()) {
+        input_.fail_byte(static_cast<std::size_t>(wrong - piece.text.begin()),
+                         "record " + std::to_string(tally_.records + 1) + " ('" +
+                             shown(record.name) + "') has " + letters::shown_byte(*wrong) +
+                             " in its quality, want characters from '!' to '~'");
+      }
+      got += piece.text.size();
+      if (got > wanted) {
+        fail_record(record, "has more than " + std::to_string(wanted) +
+                                " quality characters, want as many as bases");
+      }
+    }
+  }
+
+  [[noreturn]] void fail_quality(const Record& record, std::size_t got, bool at_end) const {
+    fail_record(record, "has " + std::to_string(got) + " quality characters, want " +
+                            std::to_string(record.bases.size()) +
+                            (at_end ? ": the file is truncated" : ", as many as bases"));
+  }
+
+  std::string last_name_;
+  bool last_was_mate_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<SequenceReader> read_fastq(TextInput input) {
+  return std::make_unique<FastqReader>(std::move(input));
+}
+
+}  // namespace genossm
