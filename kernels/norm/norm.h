@@ -6,7 +6,8 @@
 //   layer: n = (v - mean(v)) * rsqrt(var(v) + eps) * weight + bias
 //   y    = gate == after ? n * silu(z) : n
 //
-// Source:   upstream rms_norm_ref, layer_norm_ref (layer_norm.py), rms_norm_ref (layernorm_gated.py).
+// Source:   upstream rms_norm_ref, layer_norm_ref (layer_norm.py); rms_norm_ref of
+//           layernorm_gated.py.
 // Numerics: statistics in double on Reference; on Cpu float32 with a fixed order of summation that
 //           depends on D alone, so that a row's result never depends on the rows around it.
 // y may be the same memory as x.
