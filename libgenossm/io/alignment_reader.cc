@@ -49,6 +49,7 @@ class AlignmentReader final : public SequenceReader {
     if (file_->format.format == cram) prepare_cram();
     header_.reset(sam_hdr_read(file_.get()));
     if (!header_) refuse("the header is damaged or truncated");
+    check_header();
     alignment_.reset(bam_init1());
     if (!alignment_) fail(Fault::memory, label_ + ": no memory to read it");
     if (file_->format.format == bam && file_->format.compression != bgzf) {
@@ -89,18 +90,49 @@ class AlignmentReader final : public SequenceReader {
   void prepare_cram() {
     cram_fd* const cram = file_->fp.cram;
     forget_addresses(cram);
-    constexpr int kFields = SAM_QNAME | SAM_FLAG | SAM_RNAME | SAM_POS | SAM_CIGAR | SAM_SEQ;
-    if (hts_set_opt(file_.get(), CRAM_OPT_REQUIRED_FIELDS, kFields) != 0) {
-      fail(Fault::internal, label_ + ": htslib refuses to leave fields out");
-    }
+    // All fields are decoded, although few are used: a block that is left out is not checked
+    // either.
     if (reference_ &&
         hts_set_opt(file_.get(), CRAM_OPT_REFERENCE, reference_->path().c_str()) != 0) {
       refuse("its reference cannot be used");
     }
   }
 
+  // The sequences of the reads do not depend on it: what is against the specification is only said.
+  void check_header() {
+    sam_hdr_t* const header = header_.get();
+    if (sam_hdr_count_lines(header, "SQ") != sam_hdr_nref(header)) {
+      warn("the header's @SQ lines are malformed, or name a sequence twice");
+    }
+    kstring_t text = KS_INITIALIZE;
+    const bool has_version = sam_hdr_find_tag_hd(header, "VN", &text) == 0;
+    ks_free(&text);
+    if (sam_hdr_count_lines(header, "HD") > 0 && !has_version) {
+      warn("the header's @HD line has no version");
+    }
+    for (int i = 0; i < sam_hdr_nref(header); ++i) {
+      const char* const name = sam_hdr_tid2name(header, i);
+      if (name == nullptr || *name == '=' || *name == '*' || sam_hdr_tid2len(header, i) < 1) {
+        warn("the header has sequences without length, or with names that begin with '=' or '*'");
+      }
+    }
+  }
+
+  // What the sequence does not depend on either.
+  void check_place(const bam1_t* read) {
+    const bam1_core_t& core = read->core;
+    if (!(core.flag & BAM_FUNMAP) && core.tid >= 0 &&
+        bam_endpos(read) > sam_hdr_tid2len(header_.get(), core.tid)) {
+      warn("reads aligned past the end of their contig");
+    }
+    if (std::string_view(bam_get_qname(read)).find('@') != std::string_view::npos) {
+      warn("read names with '@', which SAM forbids");
+    }
+  }
+
   void take(Record& record) {
     const bam1_t* const read = alignment_.get();
+    check_place(read);
     record.name = bam_get_qname(read);
     record.comment.clear();
     if (find_bad_utf8(record.name))
@@ -125,6 +157,7 @@ class AlignmentReader final : public SequenceReader {
 
   // Reads whose blocks were cut off whole are missed by nothing but the end mark.
   void check_end() {
+    if (alignments_ == 0) warn("holds no alignments");
     if (file_->format.format == cram) {
       if (cram_eof(file_->fp.cram) != 1)
         refuse("is truncated: the end-of-file container is absent");
@@ -144,8 +177,9 @@ class AlignmentReader final : public SequenceReader {
     }
     if (cram_eof(file_->fp.cram) == 2) refuse("is truncated " + place);
     refuse("cannot be decoded " + place +
-           (has_reference_ ? ": it is damaged, or " + reference_name() + " is not its reference"
-                           : ": it is damaged, or it needs its reference: give it by -f"));
+           (has_reference_
+                ? ": it is damaged or truncated, or " + reference_name() + " is not its reference"
+                : ": it is damaged or truncated, or it needs its reference: give it by -f"));
   }
 
   std::string reference_name() const { return "the FASTA file given by -f"; }

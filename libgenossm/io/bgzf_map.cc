@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <optional>
 #include <string_view>
@@ -18,6 +17,7 @@
 
 #include "kernels/core/error.h"
 #include "libgenossm/base/checked.h"
+#include "libgenossm/io/small_file.h"
 
 namespace genossm {
 namespace {
@@ -59,12 +59,6 @@ struct Inflater {
     if (ready) inflateEnd(&stream);
   }
 };
-
-std::optional<std::string> read_small_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 }  // namespace
 
@@ -178,9 +172,7 @@ bool FileBytes::load_index() {
   if (error || changed < changed_) return false;
   // An index cannot have more entries than the file has room for blocks.
   const std::uint64_t most = 8 + 16 * (stored_ / (kHeader + kFooter) + 1);
-  const std::uint64_t size = std::filesystem::file_size(index_path, error);
-  if (error || size < 8 || size > most) return false;
-  const std::optional<std::string> text = read_small_file(index_path);
+  const std::optional<std::string> text = read_small_file(index_path, most);
   if (!text || text->size() < 8) return false;
   const std::uint64_t n = little(*text, 0, 8);
   if (n != (text->size() - 8) / 16 || text->size() % 16 != 8) return false;

@@ -13,6 +13,7 @@
 #include "kernels/core/error.h"
 #include "libgenossm/base/text.h"
 #include "libgenossm/io/letters.h"
+#include "libgenossm/io/small_file.h"
 
 namespace genossm {
 namespace {
@@ -20,6 +21,11 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr std::size_t kChunk = 1024 * 1024;
 constexpr std::size_t kLongestTitle = 1024 * 1024;
+
+std::string_view title_name(std::string_view title) {
+  title.remove_prefix(std::min(title.find_first_not_of(" \t"), title.size()));
+  return title.substr(0, title.find_first_of(" \t\r\n"));
+}
 
 // The text of a FASTA file, piece by piece, to contigs.
 class Indexer {
@@ -109,7 +115,7 @@ class Indexer {
         at != std::string_view::npos) {
       refuse(letters::shown_byte(title[at]) + " in the header line");
     }
-    const std::string name(title.substr(0, title.find_first_of(" \t")));
+    const std::string name(title_name(title));
     if (name.empty()) refuse("the record has no name, which a region could not call it by");
     if (find_bad_utf8(name)) refuse("the name '" + shown(name) + "' is not UTF-8");
     if (!names_.insert(name).second) {
@@ -171,7 +177,7 @@ bool header_fits(const Contig& contig, Index end, const FileBytes& bytes) {
   if (stop == std::string_view::npos ? contig.offset != bytes.size() : stop + 1 != title.size()) {
     return false;
   }
-  return title.substr(0, title.find_first_of(" \t\r\n")) == contig.name;
+  return title_name(title) == contig.name;
 }
 
 bool is_over(Index end, const FileBytes& bytes) {
@@ -181,12 +187,6 @@ bool is_over(Index end, const FileBytes& bytes) {
   std::string rest(static_cast<std::size_t>(bytes.size() - end), '\0');
   bytes.read(end, rest);
   return rest.find_first_not_of("\r\n") == std::string::npos;
-}
-
-std::optional<std::string> read_whole(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 // Under a name of our own first, so that nobody finds half an index.
@@ -298,9 +298,11 @@ IndexedFasta open_indexed_fasta(const std::string& path) {
                              "but some may be missing");
   }
   const std::string index_path = path + ".fai";
-  const std::optional<std::string> text = read_whole(index_path);
-  if (text) {
-    std::optional<std::vector<Contig>> contigs = parse_fai(*text);
+  // A line of the index is shorter than the header, but for its numbers, and each contig has one.
+  const std::optional<std::string> text =
+      read_small_file(index_path, 1024 + 64 * static_cast<std::uintmax_t>(bytes.size()));
+  if (std::filesystem::exists(index_path)) {
+    auto contigs = text ? parse_fai(*text) : std::nullopt;
     if (contigs && index_fits(*contigs, bytes)) {
       fasta.contigs = std::move(*contigs);
       fasta.index_beside = true;
@@ -314,7 +316,7 @@ IndexedFasta open_indexed_fasta(const std::string& path) {
                              ": does not fit the FASTA file; an index was made for this run only");
   }
   fasta.contigs = index_fasta(bytes);
-  if (text || !fit_for_others(fasta.contigs)) return fasta;
+  if (std::filesystem::exists(index_path) || !fit_for_others(fasta.contigs)) return fasta;
   // One that is there already and does not fit is not ours to replace.
   if (bytes.compressed() && !std::filesystem::exists(path + ".gzi")) {
     write_whole(path + ".gzi", bytes.index_text());

@@ -29,8 +29,8 @@ class FastqReader final : public TextReader {
     }
     const std::string title = input_.rest_of_line(piece);
     read_title(title, record);
-    const bool one_line = read_sequence(title, record);
-    read_quality(record, one_line);
+    read_sequence(title, record);
+    read_quality(record);
     count(record);
     // The two reads of a pair bear one name, one after the other.
     const bool mate = !last_was_mate_ && tally_.records > 1 && record.name == last_name_;
@@ -46,10 +46,9 @@ class FastqReader final : public TextReader {
                      "') " + sentence);
   }
 
-  // Up to the '+' line and with it. True if the sequence stood on one line.
-  bool read_sequence(const std::string& title, Record& record) {
+  // Up to the '+' line and with it.
+  void read_sequence(const std::string& title, Record& record) {
     TextInput::Piece piece;
-    int lines = 0;
     for (;;) {
       if (!input_.next(piece))
         fail_record(record, "is truncated: the file ends before its '+' line");
@@ -58,7 +57,6 @@ class FastqReader final : public TextReader {
         if (piece.text.starts_with('@') || piece.text.starts_with('>')) {
           fail_record(record, "has no '+' line before the next record");
         }
-        ++lines;
       }
       append(piece, record.bases, false);
     }
@@ -67,19 +65,19 @@ class FastqReader final : public TextReader {
       fail_record(record, "repeats its title as '" + shown(plus.substr(1)) +
                               "' in its '+' line, want the same title or none");
     }
-    return lines <= 1;
   }
 
-  void read_quality(const Record& record, bool one_line) {
+  void read_quality(const Record& record) {
     const std::size_t wanted = record.bases.size();
     std::size_t got = 0;
     TextInput::Piece piece;
     piece.ends_line = true;
     while (got < wanted || !piece.ends_line) {
-      const bool line_is_over = one_line && got > 0 && piece.ends_line;
-      if (line_is_over || !input_.next(piece)) fail_quality(record, got, !line_is_over);
-      if (piece.starts_line && piece.text.empty()) {
-        if (piece.ends_line && wanted > 0) fail_quality(record, got, false);
+      const bool more = input_.next(piece);
+      if (!more || (piece.starts_line && piece.text.empty())) {
+        fail_record(record, "has " + std::to_string(got) + " quality characters, want " +
+                                std::to_string(wanted) +
+                                (more ? ", as many as bases" : ": the file is truncated"));
       }
       const auto wrong = std::find_if(piece.text.begin(), piece.text.end(),
                                       [](char c) { return c < '!' || c > '~'; });
@@ -91,16 +89,10 @@ class FastqReader final : public TextReader {
       }
       got += piece.text.size();
       if (got > wanted) {
-        fail_record(record, "has more than " + std::to_string(wanted) +
-                                " quality characters, want as many as bases");
+        fail_record(record, "has quality lines that do not add up to " + std::to_string(wanted) +
+                                " characters, as many as bases");
       }
     }
-  }
-
-  [[noreturn]] void fail_quality(const Record& record, std::size_t got, bool at_end) const {
-    fail_record(record, "has " + std::to_string(got) + " quality characters, want " +
-                            std::to_string(record.bases.size()) +
-                            (at_end ? ": the file is truncated" : ", as many as bases"));
   }
 
   std::string last_name_;

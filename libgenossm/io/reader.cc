@@ -28,11 +28,8 @@ std::unique_ptr<SequenceReader> read_text(TextInput input, const htsFormat& form
       format.format != fasta_format && format.format != fastq_format) {
     fail(Fault::input, label + ": is " + describe(format) + ", " + kWanted);
   }
-  const char letter = static_cast<char>(first);
-  const bool sequence = !(letters::kind(letter) & (letters::kWrong | letters::kControl));
-  fail(Fault::input, label + ":1: begins with " + letters::shown_byte(letter) +
-                         (sequence ? ", a sequence without a header line; want '>' or '@'"
-                                   : std::string("; ") + kWanted));
+  fail(Fault::input, label + ":1: begins with " + letters::shown_byte(static_cast<char>(first)) +
+                         ", want a header line ('>' for FASTA, '@' for FASTQ), SAM, BAM or CRAM");
 }
 
 }  // namespace
@@ -50,7 +47,8 @@ std::unique_ptr<SequenceReader> SequenceReader::open(const std::string& path,
       fail(Fault::input, label +
                              (format.compression == no_compression
                                   ? ": is empty"
-                                  : ": is empty, or cut before its first record") +
+                                  : ": the compressed data hold nothing: they are empty, "
+                                    "truncated or damaged") +
                              ", " + kWanted);
     case sam:
     case bam:
@@ -95,9 +93,10 @@ void TextReader::read_title(const std::string& line, Record& record) {
     input_.fail_line(letters::shown_byte(text[at]) + " in the header line");
   }
   const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
-  const auto name_end = std::find_if(text.begin(), text.end(), is_blank);
+  const auto name_begin = std::find_if_not(text.begin(), text.end(), is_blank);
+  const auto name_end = std::find_if(name_begin, text.end(), is_blank);
   const auto comment = std::find_if_not(name_end, text.end(), is_blank);
-  record.name.assign(text.begin(), name_end);
+  record.name.assign(name_begin, name_end);
   record.comment.assign(comment, text.end());
   record.bases.clear();
   if (find_bad_utf8(record.name)) {

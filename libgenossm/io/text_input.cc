@@ -39,8 +39,9 @@ bool TextInput::fill() {
       fail(Fault::missing,
            label_ + ": cannot be read (" + std::generic_category().message(error) + ")");
     }
-    fail(Fault::input, label_ + ": the compressed data are truncated or damaged after line " +
-                           std::to_string(line_));
+    fail(Fault::input,
+         label_ + ": the compressed data are truncated or damaged" +
+             (line_ == 0 ? ", within their first lines" : " after line " + std::to_string(line_)));
   }
   end_ = static_cast<std::size_t>(n);
   if (!started_ && n > 0) {
