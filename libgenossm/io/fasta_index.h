@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "libgenossm/io/bgzf_map.h"
+#include "libgenossm/io/file_bytes.h"
 
 namespace genossm {
 

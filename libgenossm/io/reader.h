@@ -3,11 +3,17 @@
 //
 // BAM, SAM and CRAM reads are given in sequencing orientation (reverse-strand reads are
 // reverse-complemented back); secondary and supplementary alignments are skipped and counted; so
-// are reads without a sequence ("*"). FASTA/FASTQ: CRLF accepted, multi-line accepted; NUL bytes,
-// control characters, bytes that cannot be a base (see allowed letters), missing headers, truncated
-// records and truncated compression are errors that name file, line or record. Errors:
-// Fault::missing when the file is not there or unreadable, Fault::input when it is broken or empty.
-// Nothing is ever fetched from a network.
+// are reads without a sequence ("*"). A missing end-of-file block or container is an error: reads
+// may have been cut off with it.
+//
+// FASTA/FASTQ: CRLF accepted, multi-line accepted. Letters: A, C, G, T, U and the IUPAC codes of
+// either case; '-', '.' and '*' are kept with a warning; blanks inside FASTA lines are removed with
+// a warning. NUL bytes, control characters, any other letter, missing headers, truncated records
+// and truncated compression are errors that name file, line or record. A bgzip text whose blocks
+// are all whole but for the closing one is accepted with a warning.
+//
+// Errors: Fault::missing when the file is not there or unreadable, Fault::input when it is broken
+// or empty. Nothing is ever fetched from a network.
 #pragma once
 
 #include <cstdint>

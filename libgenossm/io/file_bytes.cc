@@ -1,4 +1,4 @@
-#include "libgenossm/io/bgzf_map.h"
+#include "libgenossm/io/file_bytes.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
