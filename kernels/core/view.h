@@ -15,18 +15,20 @@ using Index = std::int64_t;
 template <class T, int Rank>
 struct View {
   T* data = nullptr;
-  std::array<Index, Rank> extent{};
-  std::array<Index, Rank> stride{};
+  std::array<Index, static_cast<std::size_t>(Rank)> extent{};
+  std::array<Index, static_cast<std::size_t>(Rank)> stride{};
 
   constexpr View() = default;
-  constexpr View(T* pointer, std::array<Index, Rank> extents) : data(pointer), extent(extents) {
+  constexpr View(T* pointer, std::array<Index, static_cast<std::size_t>(Rank)> extents)
+      : data(pointer), extent(extents) {
     Index step = 1;
     for (int i = Rank - 1; i >= 0; --i) {
       stride[static_cast<std::size_t>(i)] = step;
       step *= extent[static_cast<std::size_t>(i)];
     }
   }
-  constexpr View(T* pointer, std::array<Index, Rank> extents, std::array<Index, Rank> strides)
+  constexpr View(T* pointer, std::array<Index, static_cast<std::size_t>(Rank)> extents,
+                 std::array<Index, static_cast<std::size_t>(Rank)> strides)
       : data(pointer), extent(extents), stride(strides) {}
 
   // A view of mutable elements serves where one of constant elements is wanted.

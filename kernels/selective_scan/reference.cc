@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/core/shapes.h"
 #include "kernels/selective_scan/selective_scan.h"
 
 namespace genossm {
@@ -11,32 +12,20 @@ namespace {
 double silu(double v) { return v / (1 + std::exp(-v)); }
 double softplus(double v) { return v > 20 ? v : std::log1p(std::exp(v)); }
 
-template <int Rank>
-void want(const char* name, const std::array<Index, Rank>& is, const std::array<Index, Rank>& wanted) {
-  if (is == wanted) return;
-  const auto text = [](const std::array<Index, Rank>& e) {
-    std::string out = "[";
-    for (const Index n : e) out += (out.size() > 1 ? ", " : "") + std::to_string(n);
-    return out + "]";
-  };
-  fail(Fault::shape,
-       std::string("selective_scan: ") + name + " is " + text(is) + ", want " + text(wanted));
-}
-
 }  // namespace
 
 void check(const SelectiveScan& op) {
   const auto [L, D] = op.u.extent;
   const Index N = op.A.extent[0], G = op.B.extent[1];
-  want<2>("dt", op.dt.extent, {L, D});
-  if (!op.dt_bias.empty()) want<1>("dt_bias", op.dt_bias.extent, {D});
-  want<2>("A", op.A.extent, {N, D});
-  want<3>("B", op.B.extent, {L, G, N});
-  want<3>("C", op.C.extent, {L, G, N});
-  if (!op.skip.empty()) want<1>("skip", op.skip.extent, {D});
-  if (!op.z.empty()) want<2>("z", op.z.extent, {L, D});
-  want<2>("h", op.h.extent, {N, D});
-  want<2>("y", op.y.extent, {L, D});
+  want_shape("selective_scan", "dt", op.dt, {L, D});
+  want_shape_or_empty("selective_scan", "dt_bias", op.dt_bias, {D});
+  want_shape("selective_scan", "A", op.A, {N, D});
+  want_shape("selective_scan", "B", op.B, {L, G, N});
+  want_shape("selective_scan", "C", op.C, {L, G, N});
+  want_shape_or_empty("selective_scan", "skip", op.skip, {D});
+  want_shape_or_empty("selective_scan", "z", op.z, {L, D});
+  want_shape("selective_scan", "h", op.h, {N, D});
+  want_shape("selective_scan", "y", op.y, {L, D});
   if (G < 1 || D % G != 0) {
     fail(Fault::shape, "selective_scan: " + std::to_string(D) + " channels in " +
                            std::to_string(G) + " groups");

@@ -1,0 +1,39 @@
+#include <cmath>
+#include <vector>
+
+#include "kernels/causal_conv/causal_conv.h"
+#include "kernels/core/shapes.h"
+
+namespace genossm {
+
+void check(const CausalConv& op) {
+  const auto [L, D] = op.x.extent;
+  const Index W = op.w.extent[0];
+  if (W < 2 || W > 8) {
+    fail(Fault::shape, "causal_conv: " + std::to_string(W) + " taps, want 2 to 8");
+  }
+  want_shape("causal_conv", "w", op.w, {W, D});
+  want_shape_or_empty("causal_conv", "bias", op.bias, {D});
+  want_shape("causal_conv", "tail", op.tail, {W - 1, D});
+  want_shape("causal_conv", "y", op.y, {L, D});
+}
+
+void run(Reference&, const CausalConv& op) {
+  const auto [L, D] = op.x.extent;
+  const Index W = op.w.extent[0];
+  for (Index d = 0; d < D; ++d) {
+    std::vector<float> x;  // the tail, then the sequence
+    for (Index k = 0; k < W - 1; ++k) x.push_back(op.tail.row(k)[d]);
+    for (Index t = 0; t < L; ++t) x.push_back(op.x.row(t)[d]);
+    for (Index t = 0; t < L; ++t) {
+      double c = op.bias.empty() ? 0.0 : op.bias.data[d];
+      for (Index k = 0; k < W; ++k) {
+        c += static_cast<double>(op.w.row(k)[d]) * x[static_cast<std::size_t>(t + k)];
+      }
+      op.y.row(t)[d] = static_cast<float>(op.silu ? c / (1 + std::exp(-c)) : c);
+    }
+    for (Index k = 0; k < W - 1; ++k) op.tail.row(k)[d] = x[static_cast<std::size_t>(L + k)];
+  }
+}
+
+}  // namespace genossm
