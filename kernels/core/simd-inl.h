@@ -27,9 +27,13 @@ using Vec = hn::Vec<F32>;
 // The first n lanes of p, zeros above; n may exceed the number of lanes.
 HWY_INLINE Vec load_lanes(F32 d, const float* HWY_RESTRICT p, Index n) {
   if (HWY_LIKELY(n >= static_cast<Index>(hn::Lanes(d)))) return hn::LoadU(d, p);
+#if HWY_TARGET <= HWY_AVX2  // masked loads and stores do not touch what they leave out
+  return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(n)), d, p);
+#else
   HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)] = {};
   std::memcpy(tail, p, static_cast<std::size_t>(n) * sizeof(float));
   return hn::Load(d, tail);
+#endif
 }
 
 HWY_INLINE void store_lanes(F32 d, Vec v, float* HWY_RESTRICT p, Index n) {
@@ -37,51 +41,138 @@ HWY_INLINE void store_lanes(F32 d, Vec v, float* HWY_RESTRICT p, Index n) {
     hn::StoreU(v, d, p);
     return;
   }
+#if HWY_TARGET <= HWY_AVX2
+  hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(n)), d, p);
+#else
   HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)];
   hn::Store(v, d, tail);
   std::memcpy(p, tail, static_cast<std::size_t>(n) * sizeof(float));
+#endif
+}
+
+// A vector of a group of K: those of a group of several are all whole, and no branch stands between
+// them; a single one may be short.
+template <int K>
+HWY_INLINE Vec load_of_group(F32 d, const float* p, Index n) {
+  return K > 1 ? hn::LoadU(d, p) : load_lanes(d, p, n);
+}
+
+template <int K>
+HWY_INLINE void store_of_group(F32 d, Vec v, float* p, Index n) {
+  if (K > 1) {
+    hn::StoreU(v, d, p);
+  } else {
+    store_lanes(d, v, p, n);
+  }
 }
 
 // Adding it to |x| < 2^22 rounds x to an integer, which then stands in the low bits.
 inline constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
 
-// 2^f for f in [-1/2, 1/2] where r = n + kRound carries the integer part: 2^(n + f). The constant
-// term is exactly 1, so that decays near 1 have no systematic error. Relative error below 1.2e-7.
-HWY_INLINE Vec exp2_assemble(F32 d, Vec r, Vec f) {
-  Vec p = hn::Set(d, 0.001326472731307149f);
-  p = hn::MulAdd(p, f, hn::Set(d, 0.009671512991189957f));
-  p = hn::MulAdd(p, f, hn::Set(d, 0.05550733581185341f));
-  p = hn::MulAdd(p, f, hn::Set(d, 0.24022242426872253f));
-  p = hn::MulAdd(p, f, hn::Set(d, 0.6931470036506653f));
-  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
+// x = whole + fraction with |fraction| <= 1/2. `whole` is the integer itself where the processor
+// scales by powers of two (AVX-512), else the integer in the low bits.
+struct Split {
+  Vec whole, fraction;
+};
+
+#if HWY_TARGET <= HWY_AVX3
+HWY_INLINE Vec fraction_of(Vec x) {
+  return Vec{_mm512_reduce_ps(x.raw, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+#endif
+
+// a * b, split. Generic targets want |a * b| < 2^22; a product that is not finite gives rubbish.
+HWY_INLINE Split split_product(F32 d, Vec a, Vec b) {
+#if HWY_TARGET <= HWY_AVX3
+  (void)d;
+  const Vec x = hn::Mul(a, b);
+  const Vec fraction = fraction_of(x);
+  return {hn::Sub(x, fraction), fraction};
+#else
+  const Vec whole = hn::MulAdd(a, b, hn::Set(d, kRound));
+  return {whole, hn::MulSub(a, b, hn::Sub(whole, hn::Set(d, kRound)))};
+#endif
+}
+
+// x * log2(e), split. The constant is kept in two parts, so that the error stays that of 2^f.
+HWY_INLINE Split split_exponent(F32 d, Vec x) {
+  const Vec log2e = hn::Set(d, 1.44269504f), rest = hn::Set(d, 1.925963033e-8f);
+  const Split s = split_product(d, x, log2e);
+#if HWY_TARGET <= HWY_AVX3
+  const Vec integer = s.whole;
+#else
+  const Vec integer = hn::Sub(s.whole, hn::Set(d, kRound));
+#endif
+  return {s.whole, hn::MulAdd(x, rest, hn::MulSub(x, log2e, integer))};
+}
+
+// 2^f for |f| <= 1/2: a polynomial whose constant term is exactly 1, so that decays near 1 have no
+// systematic error. kExp2[i] multiplies f^(5-i); relative error below 1.2e-7.
+inline constexpr float kExp2[] = {0.001326472731307149f, 0.009671512991189957f,
+                                  0.05550733581185341f,  0.24022242426872253f,
+                                  0.6931470036506653f,   1.0f};
+
+// K vectors side by side, here and below: one after the other, the long chains of dependent
+// operations would leave the processor waiting.
+template <int K>
+HWY_INLINE void exp2_of_fractions(F32 d, const Split (&x)[K], Vec (&p)[K]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) p[i] = hn::Set(d, kExp2[0]);
+#pragma GCC unroll 8
+  for (int k = 1; k < 6; ++k) {
+#pragma GCC unroll 8
+    for (int i = 0; i < K; ++i) p[i] = hn::MulAdd(p[i], x[i].fraction, hn::Set(d, kExp2[k]));
+  }
+}
+
+HWY_INLINE Vec exp2_of_fraction(F32 d, Vec fraction) {
+  Vec p[1];
+  exp2_of_fractions<1>(d, {{fraction, fraction}}, p);
+  return p[0];
+}
+
+// p * 2^whole; generic targets want a result in the normal range.
+HWY_INLINE Vec scale(F32 d, Vec p, Vec whole) {
+#if HWY_TARGET <= HWY_AVX3
+  (void)d;
+  return Vec{_mm512_scalef_ps(p.raw, whole.raw)};
+#else
   const I32 di;
-  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, r))));
+  return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, whole))));
+#endif
+}
+
+// What lies beyond the range of a power with exponent x: 0 below `low`, infinity above `high`, NaN.
+HWY_INLINE Vec with_limits(F32 d, Vec x, Vec low, Vec high, Vec power) {
+  Vec y = hn::IfThenElse(hn::Lt(x, low), hn::Zero(d), power);
+  y = hn::IfThenElse(hn::Gt(x, high), hn::Set(d, std::numeric_limits<float>::infinity()), y);
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
 // 2^x; 0 below -126, infinity from 128 on, NaN for NaN.
 HWY_INLINE Vec exp2(F32 d, Vec x) {
   const Vec low = hn::Set(d, -126.0f), high = hn::Set(d, 127.99999f);
-  const Vec clamped = hn::Min(hn::Max(x, low), high);
-  const Vec r = hn::Add(clamped, hn::Set(d, kRound));
-  const Vec f = hn::Sub(clamped, hn::Sub(r, hn::Set(d, kRound)));
-  Vec y = exp2_assemble(d, r, f);
-  y = hn::IfThenElse(hn::Lt(x, low), hn::Zero(d), y);
-  y = hn::IfThenElse(hn::Gt(x, high), hn::Set(d, std::numeric_limits<float>::infinity()), y);
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  const Split s = split_product(d, hn::Min(hn::Max(x, low), high), hn::Set(d, 1.0f));
+  return with_limits(d, x, low, high, scale(d, exp2_of_fraction(d, s.fraction), s.whole));
 }
 
-// e^x. The product with log2(e) is kept in two parts, so that the error stays that of exp2.
+// e^x for -87.3 <= x <= 88.7.
+template <int K>
+HWY_INLINE void exp_in_range(F32 d, Vec (&x)[K]) {
+  Split s[K];
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) s[i] = split_exponent(d, x[i]);
+  exp2_of_fractions(d, s, x);
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) x[i] = scale(d, x[i], s[i].whole);
+}
+
+// e^x; 0 below -87.3, infinity above 88.7, NaN for NaN.
 HWY_INLINE Vec exp(F32 d, Vec x) {
   const Vec low = hn::Set(d, -87.3f), high = hn::Set(d, 88.7f);
-  const Vec clamped = hn::Min(hn::Max(x, low), high);
-  const Vec r = hn::MulAdd(clamped, hn::Set(d, 1.44269504f), hn::Set(d, kRound));
-  const Vec n = hn::Sub(r, hn::Set(d, kRound));
-  Vec f = hn::MulSub(clamped, hn::Set(d, 1.44269504f), n);
-  f = hn::MulAdd(clamped, hn::Set(d, 1.925963033e-8f), f);
-  Vec y = exp2_assemble(d, r, f);
-  y = hn::IfThenElse(hn::Lt(x, low), hn::Zero(d), y);
-  y = hn::IfThenElse(hn::Gt(x, high), hn::Set(d, std::numeric_limits<float>::infinity()), y);
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  Vec e[1] = {hn::Min(hn::Max(x, low), high)};
+  exp_in_range(d, e);
+  return with_limits(d, x, low, high, e[0]);
 }
 
 // 1 / x to about one unit in the last place, for finite x well inside the range.
@@ -95,20 +186,40 @@ HWY_INLINE Vec reciprocal(F32 d, Vec x) {
 #endif
 }
 
-HWY_INLINE Vec sigmoid(F32 d, Vec x) {
-  const Vec e = exp(d, hn::Neg(hn::Max(x, hn::Set(d, -80.0f))));
-  return hn::IfThenElse(hn::IsNaN(x), x, reciprocal(d, hn::Add(hn::Set(d, 1.0f), e)));
+// 1 / (1 + e^-x), the exponential held beyond +-80: there it is below 1e-32 or above 1e32. Not for
+// NaN, which may come out as a number.
+template <int K>
+HWY_INLINE void sigmoid_of_numbers(F32 d, Vec (&x)[K]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) {
+    x[i] = hn::Neg(hn::Min(hn::Max(x[i], hn::Set(d, -80.0f)), hn::Set(d, 80.0f)));
+  }
+  exp_in_range(d, x);
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) x[i] = reciprocal(d, hn::Add(hn::Set(d, 1.0f), x[i]));
 }
 
-// x / (1 + e^-x). Beyond +-80 the exponential is held there: below 1e-32 of x.
+HWY_INLINE Vec sigmoid(F32 d, Vec x) {
+  Vec y[1] = {x};
+  sigmoid_of_numbers(d, y);
+  return hn::IfThenElse(hn::IsNaN(x), x, y[0]);
+}
+
+// x / (1 + e^-x); the product hands NaN on.
+template <int K>
+HWY_INLINE void silu(F32 d, Vec (&x)[K]) {
+  Vec y[K];
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) y[i] = x[i];
+  sigmoid_of_numbers(d, y);
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) x[i] = hn::Mul(x[i], y[i]);
+}
+
 HWY_INLINE Vec silu(F32 d, Vec x) {
-  const Vec held = hn::Min(hn::Max(x, hn::Set(d, -80.0f)), hn::Set(d, 80.0f));
-  const Vec r = hn::MulAdd(held, hn::Set(d, -1.44269504f), hn::Set(d, kRound));
-  Vec f = hn::NegMulSub(held, hn::Set(d, 1.44269504f), hn::Sub(r, hn::Set(d, kRound)));
-  f = hn::MulAdd(held, hn::Set(d, -1.925963033e-8f), f);
-  const Vec e = exp2_assemble(d, r, f);
-  const Vec y = hn::Mul(x, reciprocal(d, hn::Add(hn::Set(d, 1.0f), e)));
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  Vec y[1] = {x};
+  silu(d, y);
+  return y[0];
 }
 
 // ln(m) for m in [sqrt(1/2), sqrt(2)), in x = m - 1; the coefficients are those of Cephes' logf.
@@ -126,20 +237,6 @@ HWY_INLINE Vec log_mantissa(F32 d, Vec x) {
   return hn::Add(x, hn::MulAdd(hn::Mul(x2, x), p, hn::Mul(x2, hn::Set(d, -0.5f))));
 }
 
-// ln(1 + t) for t in [0, e^20], relative error below 3e-7 also for tiny t.
-HWY_INLINE Vec log1p_nonnegative(F32 d, Vec t) {
-  // u = 1 + t = m 2^e with m in [sqrt(1/2), sqrt(2)); c repairs the rounding of u.
-  const Vec one = hn::Set(d, 1.0f);
-  const Vec u = hn::Add(one, t);
-  const Vec c = hn::Mul(hn::Sub(t, hn::Sub(u, one)), reciprocal(d, u));
-  const I32 di;
-  const auto bits = hn::BitCast(di, u);
-  const auto e = hn::ShiftRight<23>(hn::Sub(bits, hn::Set(di, 0x3f3504f3)));
-  const Vec m = hn::BitCast(d, hn::Sub(bits, hn::ShiftLeft<23>(e)));
-  const Vec ln_m = log_mantissa(d, hn::Sub(m, one));
-  return hn::MulAdd(hn::ConvertTo(d, e), hn::Set(d, 0.693147182464599609375f), hn::Add(ln_m, c));
-}
-
 // ln(x) for normal x > 0; -infinity for 0, NaN for negative values.
 HWY_INLINE Vec log(F32 d, Vec x) {
   const Vec one = hn::Set(d, 1.0f);
@@ -155,11 +252,42 @@ HWY_INLINE Vec log(F32 d, Vec x) {
   return hn::IfThenElse(hn::Or(hn::IsNaN(x), hn::Eq(x, inf)), x, y);
 }
 
-// ln(1 + e^x), and x above 20 as upstream. NaN for NaN.
+// ln(1 + e^x) = max(x, 0) + ln(1 + t) with t = e^-|x| and ln(1 + t) = 2 atanh(t / (2 + t)):
+// relative error below 4e-7 also where the result is tiny; 0 below -87.3. Above 20 it is x, as
+// upstream: what is added there is below half a unit in the last place. NaN for NaN. kAtanh[i]
+// multiplies s^(8-2i) in 2 atanh(s) / s for s in [0, 1/3].
+inline constexpr float kAtanh[] = {0.28011987f, 0.28001806f, 0.40021527f, 0.66666418f, 2.0f};
+
+template <int K>
+HWY_INLINE void softplus(F32 d, Vec (&x)[K]) {
+  const Vec low = hn::Set(d, -87.3f);
+  Vec t[K], s[K], p[K];
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) t[i] = hn::Max(hn::Neg(hn::Abs(x[i])), low);
+  exp_in_range(d, t);
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) {
+    t[i] = hn::IfThenElse(hn::Lt(hn::Abs(x[i]), hn::Neg(low)), t[i], hn::Zero(d));
+    s[i] = hn::Mul(t[i], reciprocal(d, hn::Add(t[i], hn::Set(d, 2.0f))));
+    t[i] = hn::Mul(s[i], s[i]);
+    p[i] = hn::Set(d, kAtanh[0]);
+  }
+#pragma GCC unroll 8
+  for (int k = 1; k < 5; ++k) {
+#pragma GCC unroll 8
+    for (int i = 0; i < K; ++i) p[i] = hn::MulAdd(p[i], t[i], hn::Set(d, kAtanh[k]));
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < K; ++i) {
+    p[i] = hn::MulAdd(p[i], s[i], hn::Max(x[i], hn::Zero(d)));
+    x[i] = hn::IfThenElse(hn::IsNaN(x[i]), x[i], p[i]);
+  }
+}
+
 HWY_INLINE Vec softplus(F32 d, Vec x) {
-  const Vec y = log1p_nonnegative(d, exp(d, hn::Min(x, hn::Set(d, 20.0f))));
-  const Vec z = hn::IfThenElse(hn::Gt(x, hn::Set(d, 20.0f)), x, y);
-  return hn::IfThenElse(hn::IsNaN(x), x, z);
+  Vec y[1] = {x};
+  softplus(d, y);
+  return y[0];
 }
 
 }  // namespace HWY_NAMESPACE

@@ -15,16 +15,18 @@
 HWY_BEFORE_NAMESPACE();
 namespace genossm {
 namespace HWY_NAMESPACE {
+namespace {
 
-constexpr Index kTokens = 64;  // of one pass with the states in registers
+constexpr Index kTokens = 32;  // of one pass with the states in registers
 constexpr Index kMaxLanes = HWY_MAX_BYTES / sizeof(float);
 
-// What one vector of channels works on during one pass.
+// What one vector of channels works on during one pass. Vectors lie `pitch` apart.
 struct Pass {
-  const float* step;    // [T, lanes] softplus(dt), contiguous
-  const float* input;   // [T, lanes] step * u
-  float* y;             // [T, lanes] sum over the states so far
-  const float* B;       // first token, first state of this group
+  const float* step;   // [T, lanes] softplus(dt)
+  const float* input;  // [T, lanes] step * u
+  float* y;            // [T, lanes] sum over the states so far
+  Index pitch;
+  const float* B;  // first token, first state of this group
   const float* C;
   Index B_stride, C_stride;
   const float* A;  // [states, lanes] times log2(e)
@@ -32,40 +34,55 @@ struct Pass {
   Index tokens;
 };
 
-// States [0, kStates) over all tokens of the pass. kSafe: no exponent is below -126 anywhere in it,
-// so that the flush to zero may be left out; the arithmetic is otherwise the same.
+// The decays of several states are computed side by side: one after the other, the chains of
+// dependent operations would leave the processor waiting.
+constexpr int kSideBySide = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+
+// States [0, kStates) over all tokens of the pass. kSafe: no exponent is below -126 or above 127
+// anywhere in it, so that the limits may be left out; the arithmetic is otherwise the same.
 template <int kStates, bool kSafe>
 HWY_NOINLINE void scan_states(const Pass& pass, bool first) {
+  constexpr int kGroup = std::min(kStates, kSideBySide);
   const F32 d;
   const Index lanes = static_cast<Index>(hn::Lanes(d));
-  const Vec round = hn::Set(d, kRound);
+  const float* HWY_RESTRICT A = pass.A;
+  const float* HWY_RESTRICT B = pass.B;
+  const float* HWY_RESTRICT C = pass.C;
   Vec h[kStates];
 #pragma GCC unroll 16
   for (int n = 0; n < kStates; ++n) h[n] = hn::Load(d, pass.h + n * lanes);
-  const float* HWY_RESTRICT B = pass.B;
-  const float* HWY_RESTRICT C = pass.C;
   for (Index t = 0; t < pass.tokens; ++t) {
-    const Vec step = hn::Load(d, pass.step + t * lanes);
-    const Vec input = hn::Load(d, pass.input + t * lanes);
-    Vec y0 = first ? hn::Zero(d) : hn::Load(d, pass.y + t * lanes);
-    Vec y1 = hn::Zero(d);
+    const Vec step = hn::Load(d, pass.step + t * pass.pitch);
+    const Vec input = hn::Load(d, pass.input + t * pass.pitch);
+    Vec y[2] = {first ? hn::Zero(d) : hn::Load(d, pass.y + t * pass.pitch), hn::Zero(d)};
 #pragma GCC unroll 16
-    for (int n = 0; n < kStates; ++n) {
-      const Vec A = hn::Load(d, pass.A + n * lanes);
-      const Vec r = hn::MulAdd(step, A, round);
-      const Vec f = hn::MulSub(step, A, hn::Sub(r, round));
-      Vec decay = exp2_assemble(d, r, f);
-      if constexpr (!kSafe) {
-        decay = hn::IfThenElse(hn::Lt(hn::Mul(step, A), hn::Set(d, -126.0f)), hn::Zero(d), decay);
+    for (int n = 0; n < kStates; n += kGroup) {
+      Split x[kGroup];
+      Vec p[kGroup];
+#pragma GCC unroll 16
+      for (int i = 0; i < kGroup; ++i) {
+        x[i] = split_product(d, step, hn::Load(d, A + (n + i) * lanes));
       }
-      h[n] = hn::MulAdd(decay, h[n], hn::Mul(input, hn::Set(d, B[n])));
-      if (n % 2 == 0) {
-        y0 = hn::MulAdd(h[n], hn::Set(d, C[n]), y0);
-      } else {
-        y1 = hn::MulAdd(h[n], hn::Set(d, C[n]), y1);
+      exp2_of_fractions(d, x, p);
+#pragma GCC unroll 16
+      for (int i = 0; i < kGroup; ++i) p[i] = scale(d, p[i], x[i].whole);
+      if constexpr (!kSafe) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kGroup; ++i) {
+          const Vec exponent = hn::Mul(step, hn::Load(d, A + (n + i) * lanes));
+          p[i] = with_limits(d, exponent, hn::Set(d, -126.0f), hn::Set(d, 127.5f), p[i]);
+        }
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < kGroup; ++i) {
+        h[n + i] = hn::MulAdd(p[i], h[n + i], hn::Mul(input, hn::Set(d, B[n + i])));
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < kGroup; ++i) {
+        y[(n + i) % 2] = hn::MulAdd(h[n + i], hn::Set(d, C[n + i]), y[(n + i) % 2]);
       }
     }
-    hn::Store(hn::Add(y0, y1), d, pass.y + t * lanes);
+    hn::Store(hn::Add(y[0], y[1]), d, pass.y + t * pass.pitch);
     B += pass.B_stride;
     C += pass.C_stride;
   }
@@ -100,60 +117,117 @@ void scan_pass(Pass pass, Index N, bool safe) {
   while (N >= 1) scan_block<1>(pass, first, safe), advance(1);
 }
 
-// Channels [begin, begin + n), n at most the number of lanes, all of one group.
+// A vector of |x| as integers: they order like the numbers, infinity and NaN above all.
+HWY_INLINE auto magnitude(Vec x) { return hn::BitCast(I32(), hn::Abs(x)); }
+
+// Channels [begin, begin + n) of one group, kVectors whole vectors; a single one may be short.
+template <int kVectors>
 void scan_channels(const SelectiveScan& op, Index begin, Index n) {
   const F32 d;
-  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const Index lanes = static_cast<Index>(hn::Lanes(d)), pitch = kVectors * lanes;
   const Index L = op.u.extent[0], D = op.u.extent[1], N = op.A.extent[0];
   const Index group = begin / (D / op.B.extent[1]);
-  HWY_ALIGN float step[kTokens * kMaxLanes];
-  HWY_ALIGN float input[kTokens * kMaxLanes];
-  HWY_ALIGN float sum[kTokens * kMaxLanes];
-  const Buffer<float> A(N * lanes), h(N * lanes);
-  const Vec log2e = hn::Set(d, 1.44269504088896340736f);
-  Vec steepest = hn::Zero(d);
-  for (Index i = 0; i < N; ++i) {
-    const Vec a = hn::Mul(load_lanes(d, op.A.row(i) + begin, n), log2e);
-    steepest = hn::Max(steepest, hn::Abs(a));
-    hn::Store(a, d, A.data() + i * lanes);
-    hn::Store(load_lanes(d, op.h.row(i) + begin, n), d, h.data() + i * lanes);
+  HWY_ALIGN float step[kTokens * kVectors * kMaxLanes];
+  HWY_ALIGN float input[kTokens * kVectors * kMaxLanes];
+  HWY_ALIGN float sum[kTokens * kVectors * kMaxLanes];
+  const Buffer<float> A(N * pitch), h(N * pitch);
+  Vec bias[kVectors], skip[kVectors];
+  auto steepest = hn::Zero(I32());
+  for (Index v = 0; v < kVectors; ++v) {
+    const Index at = begin + v * lanes, left = n - v * lanes;
+    for (Index i = 0; i < N; ++i) {
+      const Vec a =
+          hn::Mul(load_of_group<kVectors>(d, op.A.row(i) + at, left), hn::Set(d, 1.44269504f));
+      steepest = hn::Max(steepest, magnitude(a));
+      hn::Store(a, d, A.data() + (v * N + i) * lanes);
+      hn::Store(load_of_group<kVectors>(d, op.h.row(i) + at, left), d,
+                h.data() + (v * N + i) * lanes);
+    }
+    bias[v] =
+        op.dt_bias.empty() ? hn::Zero(d) : load_of_group<kVectors>(d, op.dt_bias.data + at, left);
+    skip[v] = op.skip.empty() ? hn::Zero(d) : load_of_group<kVectors>(d, op.skip.data + at, left);
   }
-  const Vec bias = op.dt_bias.empty() ? hn::Zero(d) : load_lanes(d, op.dt_bias.data + begin, n);
-  const Vec skip = op.skip.empty() ? hn::Zero(d) : load_lanes(d, op.skip.data + begin, n);
   for (Index start = 0; start < L; start += kTokens) {
     const Index tokens = std::min(kTokens, L - start);
-    Vec longest = hn::Zero(d);
+    auto longest = hn::Zero(I32());
     for (Index t = 0; t < tokens; ++t) {
-      Vec dt = hn::Add(load_lanes(d, op.dt.row(start + t) + begin, n), bias);
-      if (op.softplus) dt = softplus(d, dt);
-      longest = hn::Max(longest, hn::Abs(dt));
-      hn::Store(dt, d, step + t * lanes);
-      hn::Store(hn::Mul(dt, load_lanes(d, op.u.row(start + t) + begin, n)), d, input + t * lanes);
+      const float* dt = op.dt.row(start + t) + begin;
+      const float* u = op.u.row(start + t) + begin;
+      Vec s[kVectors];
+#pragma GCC unroll 4
+      for (Index v = 0; v < kVectors; ++v) {
+        s[v] = hn::Add(load_of_group<kVectors>(d, dt + v * lanes, n - v * lanes), bias[v]);
+      }
+      if (op.softplus) softplus(d, s);
+#pragma GCC unroll 4
+      for (Index v = 0; v < kVectors; ++v) {
+        longest = hn::Max(longest, magnitude(s[v]));
+        const Vec x = hn::Mul(s[v], load_of_group<kVectors>(d, u + v * lanes, n - v * lanes));
+        hn::Store(s[v], d, step + t * pitch + v * lanes);
+        hn::Store(x, d, input + t * pitch + v * lanes);
+      }
     }
-    const bool safe = hn::AllTrue(d, hn::Lt(hn::Mul(longest, steepest), hn::Set(d, 125.0f)));
-    scan_pass({step, input, sum, op.B.row(start) + group * op.B.stride[1],
-               op.C.row(start) + group * op.C.stride[1], op.B.stride[0], op.C.stride[0], A.data(),
-               h.data(), tokens},
-              N, safe);
+    const Vec reach = hn::Mul(hn::BitCast(d, longest), hn::BitCast(d, steepest));
+    const bool safe = hn::AllTrue(d, hn::Lt(reach, hn::Set(d, 125.0f)));
+    for (Index v = 0; v < kVectors; ++v) {
+      scan_pass({step + v * lanes, input + v * lanes, sum + v * lanes, pitch,
+                 op.B.row(start) + group * op.B.stride[1], op.C.row(start) + group * op.C.stride[1],
+                 op.B.stride[0], op.C.stride[0], A.data() + v * N * lanes, h.data() + v * N * lanes,
+                 tokens},
+                N, safe);
+    }
     for (Index t = 0; t < tokens; ++t) {
-      const Vec u = load_lanes(d, op.u.row(start + t) + begin, n);
-      Vec y = hn::MulAdd(skip, u, hn::Load(d, sum + t * lanes));
-      if (!op.z.empty()) y = hn::Mul(y, silu(d, load_lanes(d, op.z.row(start + t) + begin, n)));
+      const float* u = op.u.row(start + t) + begin;
       float* out = op.y.row(start + t) + begin;
-      if (op.accumulate) y = hn::Add(load_lanes(d, out, n), y);
-      store_lanes(d, y, out, n);
+      Vec y[kVectors];
+#pragma GCC unroll 4
+      for (Index v = 0; v < kVectors; ++v) {
+        const Vec x = load_of_group<kVectors>(d, u + v * lanes, n - v * lanes);
+        y[v] = hn::MulAdd(skip[v], x, hn::Load(d, sum + t * pitch + v * lanes));
+      }
+      if (!op.z.empty()) {
+        const float* z = op.z.row(start + t) + begin;
+        Vec gate[kVectors];
+#pragma GCC unroll 4
+        for (Index v = 0; v < kVectors; ++v) {
+          gate[v] = load_of_group<kVectors>(d, z + v * lanes, n - v * lanes);
+        }
+        silu(d, gate);
+#pragma GCC unroll 4
+        for (Index v = 0; v < kVectors; ++v) y[v] = hn::Mul(y[v], gate[v]);
+      }
+#pragma GCC unroll 4
+      for (Index v = 0; v < kVectors; ++v) {
+        const Index left = n - v * lanes;
+        if (op.accumulate) y[v] = hn::Add(load_of_group<kVectors>(d, out + v * lanes, left), y[v]);
+        store_of_group<kVectors>(d, y[v], out + v * lanes, left);
+      }
     }
   }
-  for (Index i = 0; i < N; ++i) store_lanes(d, hn::Load(d, h.data() + i * lanes), op.h.row(i) + begin, n);
+  for (Index v = 0; v < kVectors; ++v) {
+    for (Index i = 0; i < N; ++i) {
+      const Vec last = hn::Load(d, h.data() + (v * N + i) * lanes);
+      store_of_group<kVectors>(d, last, op.h.row(i) + begin + v * lanes, n - v * lanes);
+    }
+  }
 }
 
 void scan_cpu(Cpu& cpu, const SelectiveScan& op) {
   const Index lanes = static_cast<Index>(hn::Lanes(F32()));
   const Index D = op.u.extent[1], G = op.B.extent[1], per_group = D / G;
-  const Index blocks = (per_group + lanes - 1) / lanes;
+  // Four vectors of channels at a time, where that leaves work for every thread.
+  const Index width = (per_group >= 4 * lanes && D >= 4 * lanes * cpu.threads() ? 4 : 1) * lanes;
+  const Index blocks = (per_group + width - 1) / width;
   const auto body = [&](Index i) {
-    const Index begin = i / blocks * per_group + i % blocks * lanes;
-    scan_channels(op, begin, std::min(lanes, (i / blocks + 1) * per_group - begin));
+    Index begin = i / blocks * per_group + i % blocks * width;
+    const Index end = std::min(begin + width, (i / blocks + 1) * per_group);
+    if (end - begin == 4 * lanes) {
+      scan_channels<4>(op, begin, 4 * lanes);
+    } else {
+      for (; begin < end; begin += lanes) {
+        scan_channels<1>(op, begin, std::min(lanes, end - begin));
+      }
+    }
   };
   // Below this a task costs more than it saves.
   if (op.u.extent[0] * D < 16'384) {
@@ -163,6 +237,7 @@ void scan_cpu(Cpu& cpu, const SelectiveScan& op) {
   }
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace genossm
 HWY_AFTER_NAMESPACE();

@@ -17,6 +17,7 @@ double softplus(double v) { return v > 20 ? v : std::log1p(std::exp(v)); }
 void check(const SelectiveScan& op) {
   const auto [L, D] = op.u.extent;
   const Index N = op.A.extent[0], G = op.B.extent[1];
+  if (N < 1) fail(Fault::shape, "selective_scan: no states, want at least 1");
   want_shape("selective_scan", "dt", op.dt, {L, D});
   want_shape_or_empty("selective_scan", "dt_bias", op.dt_bias, {D});
   want_shape("selective_scan", "A", op.A, {N, D});
@@ -28,7 +29,7 @@ void check(const SelectiveScan& op) {
   want_shape("selective_scan", "y", op.y, {L, D});
   if (G < 1 || D % G != 0) {
     fail(Fault::shape, "selective_scan: " + std::to_string(D) + " channels in " +
-                           std::to_string(G) + " groups");
+                           std::to_string(G) + " groups, want a divisor");
   }
 }
 

@@ -1,5 +1,5 @@
-// Lanes run across the channels of a head; a block of states of one or two vectors of channels stays
-// in registers over a tile of tokens. One exp a head and token, computed before.
+// Lanes run across the channels of a head; a block of states of one or two vectors of channels
+// stays in registers over a tile of tokens. One exp a head and token, computed before.
 #include <algorithm>
 
 #include "kernels/core/buffer.h"
@@ -14,6 +14,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace genossm {
 namespace HWY_NAMESPACE {
+namespace {
 
 constexpr Index kTokens = 64;  // of one pass with the states in registers
 constexpr Index kMaxLanes = HWY_MAX_BYTES / sizeof(float);
@@ -40,7 +41,8 @@ HWY_NOINLINE void scan_states(const Pass& pass, bool first) {
 #pragma GCC unroll 16
   for (int n = 0; n < kStates; ++n) {
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) h[v][n] = hn::LoadU(d, pass.h + n * pass.h_stride + v * lanes);
+    for (int v = 0; v < kVectors; ++v)
+      h[v][n] = hn::LoadU(d, pass.h + n * pass.h_stride + v * lanes);
   }
   const float* HWY_RESTRICT B = pass.B;
   const float* HWY_RESTRICT C = pass.C;
@@ -77,7 +79,8 @@ HWY_NOINLINE void scan_states(const Pass& pass, bool first) {
 #pragma GCC unroll 16
   for (int n = 0; n < kStates; ++n) {
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) hn::StoreU(h[v][n], d, pass.h + n * pass.h_stride + v * lanes);
+    for (int v = 0; v < kVectors; ++v)
+      hn::StoreU(h[v][n], d, pass.h + n * pass.h_stride + v * lanes);
   }
 }
 
@@ -108,10 +111,19 @@ void scan_channels(const Ssd& op, Index head, Index begin, Index n, Index start,
   const Index channel = head * P + begin;
   HWY_ALIGN float input[kTokens * kMaxLanes * kVectors];
   HWY_ALIGN float sum[kTokens * kMaxLanes * kVectors];
+  Vec skip[kVectors];
+#pragma GCC unroll 2
+  for (Index v = 0; v < kVectors; ++v) {
+    const Index at = channel + v * lanes;
+    skip[v] = op.skip.empty() ? hn::Zero(d)
+                              : load_of_group<kVectors>(d, op.skip.data + at, n - v * lanes);
+  }
   for (Index t = 0; t < tokens; ++t) {
     const Vec s = hn::Set(d, step[t]);
-    for (int v = 0; v < kVectors; ++v) {
-      const Vec x = load_lanes(d, op.x.row(start + t) + channel + v * lanes, n - v * lanes);
+    const float* row = op.x.row(start + t) + channel;
+#pragma GCC unroll 2
+    for (Index v = 0; v < kVectors; ++v) {
+      const Vec x = load_of_group<kVectors>(d, row + v * lanes, n - v * lanes);
       hn::Store(hn::Mul(s, x), d, input + (t * kVectors + v) * lanes);
     }
   }
@@ -120,19 +132,32 @@ void scan_channels(const Ssd& op, Index head, Index begin, Index n, Index start,
                        kVectors * lanes, tokens},
                       N);
   for (Index t = 0; t < tokens; ++t) {
-    for (int v = 0; v < kVectors; ++v) {
-      const Index at = channel + v * lanes, left = n - v * lanes;
-      Vec y = hn::Load(d, sum + (t * kVectors + v) * lanes);
-      if (!op.skip.empty()) {
-        const Vec x = load_lanes(d, op.x.row(start + t) + at, left);
-        y = hn::MulAdd(load_lanes(d, op.skip.data + at, left), x, y);
+    const float* row = op.x.row(start + t) + channel;
+    float* out = op.y.row(start + t) + channel;
+    Vec y[kVectors];
+#pragma GCC unroll 2
+    for (Index v = 0; v < kVectors; ++v) {
+      const Vec x = load_of_group<kVectors>(d, row + v * lanes, n - v * lanes);
+      y[v] = hn::MulAdd(skip[v], x, hn::Load(d, sum + (t * kVectors + v) * lanes));
+    }
+    if (!op.z.empty()) {
+      const float* z = op.z.row(start + t) + channel;
+      Vec gate[kVectors];
+#pragma GCC unroll 2
+      for (Index v = 0; v < kVectors; ++v) {
+        gate[v] = load_of_group<kVectors>(d, z + v * lanes, n - v * lanes);
       }
-      if (!op.z.empty()) {
-        y = hn::Mul(y, silu(d, load_lanes(d, op.z.row(start + t) + at, left)));
+      silu(d, gate);
+#pragma GCC unroll 2
+      for (Index v = 0; v < kVectors; ++v) y[v] = hn::Mul(y[v], gate[v]);
+    }
+#pragma GCC unroll 2
+    for (Index v = 0; v < kVectors; ++v) {
+      const Index left = n - v * lanes;
+      if (op.accumulate) {
+        y[v] = hn::Add(load_of_group<kVectors>(d, out + v * lanes, left), y[v]);
       }
-      float* out = op.y.row(start + t) + at;
-      if (op.accumulate) y = hn::Add(load_lanes(d, out, left), y);
-      store_lanes(d, y, out, left);
+      store_of_group<kVectors>(d, y[v], out + v * lanes, left);
     }
   }
 }
@@ -175,9 +200,10 @@ void scan_head(const Ssd& op, Index head) {
     for (Index t = 0; t < tokens; ++t) step[t] = op.dt.row(start + t)[head];
     for (Index t = tokens; t < (tokens + lanes - 1) / lanes * lanes; ++t) step[t] = 0;
     for (Index t = 0; t < tokens; t += lanes) {
-      Vec s = hn::Add(hn::Load(d, step + t), bias);
-      if (op.softplus) s = softplus(d, s);
-      s = hn::Min(hn::Max(s, hn::Set(d, op.dt_min)), hn::Set(d, op.dt_max));
+      Vec raw = hn::Add(hn::Load(d, step + t), bias);
+      if (op.softplus) raw = softplus(d, raw);
+      const Vec held = hn::Min(hn::Max(raw, hn::Set(d, op.dt_min)), hn::Set(d, op.dt_max));
+      const Vec s = hn::IfThenElse(hn::IsNaN(raw), raw, held);
       hn::Store(s, d, step + t);
       hn::Store(exp(d, hn::Mul(s, A)), d, decay + t);
     }
@@ -187,7 +213,8 @@ void scan_head(const Ssd& op, Index head) {
       if (b < pairs) {
         scan_channels<2>(op, head, begin, width, start, tokens, step, decay, h);
       } else {
-        scan_channels<1>(op, head, begin, std::min(lanes, P - begin), start, tokens, step, decay, h);
+        scan_channels<1>(op, head, begin, std::min(lanes, P - begin), start, tokens, step, decay,
+                         h);
       }
     }
   }
@@ -205,6 +232,7 @@ void ssd_cpu(Cpu& cpu, const Ssd& op) {
   }
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace genossm
 HWY_AFTER_NAMESPACE();

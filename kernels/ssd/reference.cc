@@ -17,11 +17,17 @@ void check(const Ssd& op) {
   const Index L = op.x.extent[0], HP = op.x.extent[1], H = op.A.extent[0];
   const Index G = op.B.extent[1], N = op.B.extent[2];
   if (H < 1 || HP % H != 0) {
-    fail(Fault::shape,
-         "ssd: " + std::to_string(HP) + " channels in " + std::to_string(H) + " heads");
+    fail(Fault::shape, "ssd: " + std::to_string(HP) + " channels in " + std::to_string(H) +
+                           " heads, want a divisor");
   }
   if (G < 1 || H % G != 0) {
-    fail(Fault::shape, "ssd: " + std::to_string(H) + " heads in " + std::to_string(G) + " groups");
+    fail(Fault::shape, "ssd: " + std::to_string(H) + " heads in " + std::to_string(G) +
+                           " groups, want a divisor");
+  }
+  if (N < 1) fail(Fault::shape, "ssd: no states, want at least 1");
+  if (!(op.dt_min <= op.dt_max)) {
+    fail(Fault::shape, "ssd: dt_min is " + std::to_string(op.dt_min) + ", want at most dt_max, " +
+                           std::to_string(op.dt_max));
   }
   want_shape("ssd", "dt", op.dt, {L, H});
   want_shape_or_empty("ssd", "dt_bias", op.dt_bias, {H});
