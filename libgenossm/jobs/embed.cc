@@ -32,6 +32,7 @@ class EmbedRun {
 
   JobReport run() {
     const auto source = SequenceSource::open(options_.source);
+    total_bases_ = source->total_bases();
     Sequence sequence;
     // The first record is read before the output is opened: broken input leaves nothing behind.
     bool more = source->next(sequence);
@@ -45,7 +46,6 @@ class EmbedRun {
     while (more) {
       add(sequence);
       if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
-      if (options_.run.progress) options_.run.progress(report_.bases, source->total_bases());
       more = source->next(sequence);
     }
     flush();
@@ -166,6 +166,8 @@ class EmbedRun {
       } else {
         pooling_.take(device_, rows);
       }
+      rows_done_ += rows.extent[0];
+      if (options_.run.progress) options_.run.progress(rows_done_, total_bases_);
       const Unit& unit = units_[static_cast<std::size_t>(u)];
       if (first + rows.extent[0] < unit.count) return;
       ++done;
@@ -225,6 +227,7 @@ class EmbedRun {
   std::deque<Pending> waiting_;
   std::vector<Unit> units_;
   Index waiting_tokens_ = 0;
+  Index rows_done_ = 0, total_bases_ = 0;
   JobReport report_;
 };
 
