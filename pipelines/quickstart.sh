@@ -17,7 +17,7 @@ echo "== 2. Build"
 preset=$(genossm_preset)
 (
   cd "$root"
-  cmake --preset "$preset" >"/tmp/genossm-quickstart-$$.log" 2>&1 || {
+  cmake --preset "$preset" -DGENOSSM_BUILD_TESTS=OFF >"/tmp/genossm-quickstart-$$.log" 2>&1 || {
     cat "/tmp/genossm-quickstart-$$.log"
     exit 1
   }
