@@ -33,8 +33,8 @@ class GoldenFile {
   std::shared_ptr<const TensorSource> source_;
 };
 
-// The largest |got - want| over the largest |want|; infinity if the shapes differ or got is not finite
-// where want is.
+// The largest |got - want| over the largest |want|; infinity if the shapes differ or got is not
+// finite where want is.
 double relative_error(View<const float, 2> got, View<const float, 2> want);
 
 // Folders tests/golden/FAMILY/CASE, sorted.
