@@ -7,8 +7,9 @@
 // Source:   Dao & Gu 2024; upstream functions ssd_selective_scan, ssd_chunk_scan_combined_ref.
 // Layout:   channel = head * P + p; the state is [H, N, P] (upstream: H, P, N), lanes over P.
 // Groups:   head i uses group i / (H / G) of B and C.
-// Numerics: h is float32 on Cpu, double inside one run on Reference; softplus threshold 20, clamp after it.
-// Law:      [0, L) in one run equals [0, m) then [m, L) on the same h: bit for bit on Cpu for any m;
+// Numerics: h is float32 on Cpu, double inside one run on Reference; softplus threshold 20, clamp
+// after it. Law:      [0, L) in one run equals [0, m) then [m, L) on the same h: bit for bit on Cpu
+// for any m;
 //           to one rounding of h on Reference.
 // The reverse direction is the same op on flip_rows() of x, dt, B, C, z and y.
 #pragma once
@@ -27,11 +28,12 @@ struct Ssd {
   bool softplus = true;
   float dt_min = 0;
   float dt_max = std::numeric_limits<float>::infinity();
-  View<const float, 1> A;     // [H]  already -exp(A_log)
-  View<const float, 3> B;     // [L, G, N]
-  View<const float, 3> C;     // [L, G, N]
-  View<const float, 1> skip;  // [H * P]  upstream calls it D (one value a head is repeated); empty: none
-  View<const float, 2> z;     // [L, H * P]  empty: no gate
+  View<const float, 1> A;  // [H]  already -exp(A_log)
+  View<const float, 3> B;  // [L, G, N]
+  View<const float, 3> C;  // [L, G, N]
+  View<const float, 1>
+      skip;  // [H * P]  upstream calls it D (one value a head is repeated); empty: none
+  View<const float, 2> z;  // [L, H * P]  empty: no gate
   // in and out
   View<float, 3> h;  // [H, N, P]
   // out

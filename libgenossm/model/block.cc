@@ -70,8 +70,8 @@ Index Block::kept_columns() const {
 
 Index Block::slab_columns() const {
   const Index d_model = norm_.weight.size();
-  Index columns = forward_->projected() + 2 * forward_->mixed() + forward_->scratch_columns() +
-                  3 * d_model;
+  Index columns =
+      forward_->projected() + 2 * forward_->mixed() + forward_->scratch_columns() + 3 * d_model;
   if (mlp_norm_) columns += fc1_.outputs() + fc1_.outputs() / 2;
   return columns;
 }
@@ -148,8 +148,8 @@ void Block::shared(Device& device, Scratch& scratch, View<float, 2> x,
 }
 
 // Untied directions, or directions that are multiplied: each has its own projections and gate.
-void Block::apart(Device& device, Scratch& scratch, View<float, 2> x,
-                  std::span<const Piece> pieces, Index slab) const {
+void Block::apart(Device& device, Scratch& scratch, View<float, 2> x, std::span<const Piece> pieces,
+                  Index slab) const {
   const Index L = x.extent[0], D = x.extent[1];
   const View<float, 2> g = scratch.matrix(kSlotMixed, L, forward_->mixed());
   for (Index begin = 0; begin < L; begin += slab) {

@@ -1,8 +1,9 @@
 // Block: x += mixer(norm(x)) and, where there is one, x += mlp(norm2(x)), over a batch of rows.
 //
-// One-way blocks carry a state from call to call. Two-way blocks see whole sequences: a pass from left to
-// right, then one from right to left, with the exact savings of engine.md section 4: one in_proj for
-// both directions when they are tied, one out_proj of the sum, the reverse direction in place.
+// One-way blocks carry a state from call to call. Two-way blocks see whole sequences: a pass from
+// left to right, then one from right to left, with the exact savings of engine.md section 4: one
+// in_proj for both directions when they are tied, one out_proj of the sum, the reverse direction in
+// place.
 #pragma once
 
 #include <memory>

@@ -24,9 +24,9 @@ struct Piece {
 class Mixer {
  public:
   virtual ~Mixer() = default;
-  virtual Index projected() const = 0;   // P, columns of project_in's result
-  virtual Index mixed() const = 0;       // E, columns of mix's result
-  virtual Index state_size() const = 0;  // floats
+  virtual Index projected() const = 0;        // P, columns of project_in's result
+  virtual Index mixed() const = 0;            // E, columns of mix's result
+  virtual Index state_size() const = 0;       // floats
   virtual Index scratch_columns() const = 0;  // floats a slab row, for the planner
   virtual Index weight_bytes() const = 0;
   virtual bool rows_independent() const = 0;  // see MatmulWeight
@@ -34,9 +34,9 @@ class Mixer {
   // p = in_proj x: [L, D] -> [L, P]. Token-local.
   virtual void project_in(Device& device, View<const float, 2> x, View<float, 2> p) const = 0;
 
-  // The sequence part: p [L, P] -> g [L, E], piece by piece in the order given. `reverse`: each piece runs from its
-  // last row to its first. `gated`: the result includes the gate; otherwise apply_gate() must follow
-  // (only where gate_is_separable()). `accumulate`: g += instead of g =.
+  // The sequence part: p [L, P] -> g [L, E], piece by piece in the order given. `reverse`: each
+  // piece runs from its last row to its first. `gated`: the result includes the gate; otherwise
+  // apply_gate() must follow (only where gate_is_separable()). `accumulate`: g += instead of g =.
   virtual void mix(Device& device, Scratch& scratch, View<const float, 2> p,
                    std::span<const Piece> pieces, bool reverse, bool gated, bool accumulate,
                    View<float, 2> g) const = 0;

@@ -10,8 +10,8 @@ namespace genossm {
 
 class Scratch {
  public:
-  // A [rows, columns] matrix, uninitialised, valid until the same slot is asked for again. Slots are
-  // small numbers chosen by the caller; a slot grows to the largest matrix asked of it.
+  // A [rows, columns] matrix, uninitialised, valid until the same slot is asked for again. Slots
+  // are small numbers chosen by the caller; a slot grows to the largest matrix asked of it.
   View<float, 2> matrix(int slot, Index rows, Index columns) {
     const auto i = static_cast<std::size_t>(slot);
     if (buffers_.size() <= i) buffers_.resize(i + 1);

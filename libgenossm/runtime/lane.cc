@@ -109,9 +109,8 @@ void Lane::capture(View<const float, 2> x, Index layer) {
 void Lane::finish(Device& device, View<float, 2> x, std::span<const Span> spans, const Emit& emit) {
   const Index L = x.extent[0], D = x.extent[1];
   const bool want_last =
-      features_.logits ||
-      std::find(features_.layers.begin(), features_.layers.end(), Features::kLast) !=
-          features_.layers.end();
+      features_.logits || std::find(features_.layers.begin(), features_.layers.end(),
+                                    Features::kLast) != features_.layers.end();
   View<const float, 2> out = x;
   if (want_last) model_.final_norm(device, x, x);
   if (!captured_view_.empty() && !features_.logits) {

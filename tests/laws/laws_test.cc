@@ -1,6 +1,6 @@
 // The laws that every family obeys, byte for byte: results do not depend on threads, chunk, batch
-// mates or their order; a causal sequence may be split anywhere; strand-sharing models are equivariant.
-// Models have random weights in the published layouts.
+// mates or their order; a causal sequence may be split anywhere; strand-sharing models are
+// equivariant. Models have random weights in the published layouts.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -39,7 +39,8 @@ const std::vector<Case>& cases() {
            "ssm_cfg": {"d_state": 5, "bias": true, "d_conv": 3, "conv_bias": false}})",
        true},
       {"mamba_hf",
-       R"({"model_type": "mamba", "hidden_size": 24, "num_hidden_layers": 2, "vocab_size": 16})", true},
+       R"({"model_type": "mamba", "hidden_size": 24, "num_hidden_layers": 2, "vocab_size": 16})",
+       true},
       {"mamba2",
        R"({"d_model": 32, "n_layer": 3, "vocab_size": 12,
            "ssm_cfg": {"layer": "Mamba2", "d_state": 16, "headdim": 8}})",
@@ -92,7 +93,8 @@ struct How {
 };
 
 // The rows of every sequence, one flat vector each.
-std::vector<std::vector<float>> run(const Model& model, const Sequences& sequences, const How& how) {
+std::vector<std::vector<float>> run(const Model& model, const Sequences& sequences,
+                                    const How& how) {
   Device device{Cpu(how.threads)};
   ExecutorOptions options;
   options.features.logits = how.logits;

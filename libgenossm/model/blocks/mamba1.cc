@@ -39,8 +39,8 @@ class Mamba1 final : public Mixer {
   }
 
   bool rows_independent() const override {
-    return in_.rows_independent() && x_proj_.rows_independent() &&
-           dt_proj_.rows_independent() && out_.rows_independent();
+    return in_.rows_independent() && x_proj_.rows_independent() && dt_proj_.rows_independent() &&
+           out_.rows_independent();
   }
 
   void project_in(Device& device, View<const float, 2> x, View<float, 2> p) const override {
@@ -92,10 +92,8 @@ class Mamba1 final : public Mixer {
 
   bool gate_is_separable() const override { return true; }
   void apply_gate(Device& device, View<const float, 2> p, View<float, 2> g) const override {
-    launch(device, Activation{.kind = Activation::Kind::silu,
-                              .x = g,
-                              .gate = cols(p, E_, 2 * E_),
-                              .y = g});
+    launch(device,
+           Activation{.kind = Activation::Kind::silu, .x = g, .gate = cols(p, E_, 2 * E_), .y = g});
   }
 
   void project_out(Device& device, View<const float, 2> g, bool accumulate, int times,

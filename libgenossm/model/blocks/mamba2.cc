@@ -109,10 +109,9 @@ class Mamba2 final : public Mixer {
                           .group = norm_group_,
                           .y = n});
       if (accumulate) {
-        launch(device, Activation{.kind = Activation::Kind::identity,
-                                  .x = n,
-                                  .y = result,
-                                  .accumulate = true});
+        launch(device,
+               Activation{
+                   .kind = Activation::Kind::identity, .x = n, .y = result, .accumulate = true});
       }
     }
     if (M > 0) {
