@@ -55,6 +55,14 @@ int run(int argc, char** argv) {
     std::cerr << root.help();
     return exit_code(Fault::usage);
   }
+  if (argv[1][0] != '-' && root.get_subcommand_no_throw(argv[1]) == nullptr) {
+    std::string known;
+    for (const CLI::App* command : root.get_subcommands({})) {
+      known += (known.empty() ? "" : ", ") + command->get_name();
+    }
+    return complain("", "no command '" + std::string(argv[1]) + "'. The commands are " + known,
+                    exit_code(Fault::usage));
+  }
   try {
     root.parse(argc, argv);
     return 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "libgenossm/jobs/npy_ids.h"
 #include "libgenossm/runtime/windows.h"
 
 namespace genossm {
@@ -138,6 +139,7 @@ class EmbedRun {
 
   void add_ids(Sequence& sequence, Pending& pending) {
     if (sequence.ids.empty()) return;
+    check_token_ids(sequence.name, sequence.ids, model_.model.card().vocab);
     const auto ids = std::make_shared<const std::vector<std::int32_t>>(std::move(sequence.ids));
     Unit unit;
     unit.length = static_cast<Index>(ids->size());

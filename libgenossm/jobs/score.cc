@@ -7,6 +7,7 @@
 #include <limits>
 #include <numbers>
 
+#include "libgenossm/jobs/npy_ids.h"
 #include "libgenossm/runtime/windows.h"
 
 namespace genossm {
@@ -182,6 +183,7 @@ class ScoreRun {
     ++report_.records;
     report_.bases += sequence.length();
     if (sequence.is_ids) {
+      check_token_ids(sequence.name, sequence.ids, model_.model.card().vocab);
       open->ids = std::make_shared<const std::vector<std::int32_t>>(std::move(sequence.ids));
     } else {
       open->bases = std::make_shared<const std::string>(std::move(sequence.bases));
