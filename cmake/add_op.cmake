@@ -1,10 +1,10 @@
-# genossm_add_op(NAME [LINK libs...]): one op folder: NAME.h, reference.cc, cpu.cc.
+# genossm_add_op(NAME [LINK libs...] [MORE files...]): one op folder: NAME.h, reference.cc, cpu.cc.
 function(genossm_add_op name)
-  cmake_parse_arguments(op "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(op "" "" "LINK;MORE" ${ARGN})
   if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/cpu.cc)
     return()
   endif()
-  add_library(genossm_op_${name} STATIC ${name}/reference.cc ${name}/cpu.cc)
+  add_library(genossm_op_${name} STATIC ${name}/reference.cc ${name}/cpu.cc ${op_MORE})
   target_link_libraries(genossm_op_${name} PUBLIC genossm_kernels_core
                         PRIVATE genossm_warnings PkgConfig::HWY ${op_LINK})
   target_link_libraries(genossm_kernels INTERFACE genossm_op_${name})

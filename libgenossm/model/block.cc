@@ -81,6 +81,24 @@ Index Block::weight_bytes() const {
          (mlp_norm_ ? fc1_.bytes() + fc2_.bytes() : 0);
 }
 
+std::vector<Product> Block::products() const {
+  std::vector<Product> all;
+  const auto add = [&](const std::vector<Product>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  add({forward_->product_in()});
+  add(forward_->products_inside());
+  if (two_way()) {
+    const bool share = tied_ && !multiply_;
+    if (!share) add({reverse_->product_in()});
+    add(reverse_->products_inside());
+    if (!share) add({reverse_->product_out()});
+  }
+  add({forward_->product_out()});
+  if (mlp_norm_) add({{&fc1_, false}, {&fc2_, true}});
+  return all;
+}
+
 View<float, 2> Block::normed(Device& device, Scratch& scratch, View<const float, 2> x) const {
   const View<float, 2> y = scratch.matrix(kSlotNormed, x.extent[0], x.extent[1]);
   norm_.run(device, x, y);

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "libgenossm/model/blocks/linear.h"
 #include "libgenossm/model/mixer.h"
@@ -30,6 +31,9 @@ class Block {
   bool rows_independent() const {
     return forward_->rows_independent() && (!reverse_ || reverse_->rows_independent());
   }
+
+  // The matrix products that forward() runs on every row, in its order.
+  std::vector<Product> products() const;
 
   // x [L, D] in and out. pieces: the sequences that make up the rows, in order; one-way blocks use
   // their states, two-way blocks want every piece whole and ignore them. slab: rows that go through

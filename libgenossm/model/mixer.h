@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/core/device.h"
 #include "libgenossm/model/scratch.h"
@@ -19,6 +20,14 @@ struct Piece {
   Index end = 0;
   float* state = nullptr;
   bool fresh = true;
+};
+
+class Linear;
+
+// One matrix product of a forward pass, for those who replay or count them.
+struct Product {
+  const Linear* linear = nullptr;
+  bool accumulate = false;  // y += instead of y =
 };
 
 class Mixer {
@@ -50,6 +59,11 @@ class Mixer {
   // serves the sum of two directions).
   virtual void project_out(Device& device, View<const float, 2> g, bool accumulate, int times,
                            View<float, 2> y) const = 0;
+
+  // The products of project_in(), mix() and project_out(), in this order.
+  virtual Product product_in() const = 0;
+  virtual std::vector<Product> products_inside() const = 0;
+  virtual Product product_out() const = 0;
 };
 
 }  // namespace genossm

@@ -101,6 +101,12 @@ class Mamba1 final : public Mixer {
     out_.run(device, g, y, accumulate, times);
   }
 
+  Product product_in() const override { return {&in_, false}; }
+  std::vector<Product> products_inside() const override {
+    return {{&x_proj_, false}, {&dt_proj_, false}};
+  }
+  Product product_out() const override { return {&out_, true}; }
+
  private:
   Index E_, N_, W_, R_;
   Linear in_, x_proj_, dt_proj_, out_;

@@ -133,6 +133,10 @@ class Mamba2 final : public Mixer {
     out_.run(device, g, y, accumulate, times);
   }
 
+  Product product_in() const override { return {&in_, false}; }
+  std::vector<Product> products_inside() const override { return {}; }
+  Product product_out() const override { return {&out_, true}; }
+
  private:
   Index E_, S_, N_, W_, H_, P_, G_, channels_, projected_;
   bool norm_, norm_before_gate_;
