@@ -55,13 +55,17 @@ int run(int argc, char** argv) {
     std::cerr << root.help();
     return exit_code(Fault::usage);
   }
-  if (argv[1][0] != '-' && root.get_subcommand_no_throw(argv[1]) == nullptr) {
+  if (const std::string first = argv[1]; !first.starts_with('-')) {
     std::string known;
+    bool found = false;
     for (const CLI::App* command : root.get_subcommands({})) {
       known += (known.empty() ? "" : ", ") + command->get_name();
+      found = found || command->get_name() == first;
     }
-    return complain("", "no command '" + std::string(argv[1]) + "'. The commands are " + known,
-                    exit_code(Fault::usage));
+    if (!found) {
+      return complain("", "no command '" + first + "'. The commands are " + known,
+                      exit_code(Fault::usage));
+    }
   }
   try {
     root.parse(argc, argv);

@@ -89,6 +89,13 @@ Device ModelOptions::open_device() const {
   return Device{Cpu(thread_count())};
 }
 
+Precision ModelOptions::chosen_precision() const {
+  if (precision != "auto" && precision != "fp32" && precision != "bf16") {
+    fail(Fault::usage, "--precision '" + precision + "' is none of auto, fp32, bf16");
+  }
+  return precision == "bf16" ? Precision::bf16 : Precision::fp32;
+}
+
 ModelPath ModelOptions::find() const {
   const std::string name = model.empty() ? bundled_ : model;
   if (name.empty()) fail(Fault::usage, "no model: give one with -m");
@@ -97,10 +104,7 @@ ModelPath ModelOptions::find() const {
 }
 
 OpenedModel ModelOptions::open(Device& where, bool quiet) const {
-  if (precision != "auto" && precision != "fp32" && precision != "bf16") {
-    fail(Fault::usage, "--precision '" + precision + "' is none of auto, fp32, bf16");
-  }
-  const Precision chosen = precision == "bf16" ? Precision::bf16 : Precision::fp32;
+  const Precision chosen = chosen_precision();
   OpenedModel opened = open_model(find(), where, chosen);
   if (!quiet) {
     if (chosen == Precision::bf16 && !cpu_has_bf16()) {

@@ -24,6 +24,7 @@ struct ModelOptions {
   int thread_count() const;
   Index memory_bytes() const;
   Device open_device() const;
+  Precision chosen_precision() const;
   ModelPath find() const;
   // Opens the model, or `bundled` where none is named; warns on stderr unless quiet.
   OpenedModel open(Device& device, bool quiet) const;
