@@ -29,8 +29,6 @@ std::string_view name_of(Element element) {
   return "?";
 }
 
-Index size_of(Element element) { return element == Element::f32 ? 4 : 2; }
-
 void ElementEncoder::begin_record(const std::string& name) {
   record_ = name;
   row_ = 0;

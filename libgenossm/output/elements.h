@@ -1,14 +1,13 @@
 // Rows of floats as the elements of a file.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "libgenossm/output/writer.h"
 
 namespace genossm {
-
-Index size_of(Element element);
 
 class ElementEncoder {
  public:

@@ -14,15 +14,13 @@ struct Suffix {
   std::string_view text, type;
 };
 
-// The longest comes first where one ends another. Formats that nothing here writes are known, so
-// that nothing is written under a name that says something else.
+// The longest that fits counts. Formats that nothing here writes are known too, so that no file
+// gets a name that says something else.
 constexpr std::array kSuffixes = {
     Suffix{".npz", "npz"},
     Suffix{".npy", "npy"},
     Suffix{".safetensors", "safetensors"},
     Suffix{".tsv", "tsv"},
-    Suffix{".tsv.gz", "tsv.gz"},
-    Suffix{".tsv.bgz", "tsv.gz"},
     Suffix{".csv", "csv"},
     Suffix{".csv.gz", "csv.gz"},
     Suffix{".h5", "h5"},
