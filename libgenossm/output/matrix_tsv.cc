@@ -23,6 +23,7 @@ class MatrixTsvWriter : public MatrixWriter {
     encoder_.begin_record(label.name);
     start_ = to_field(label.name) + '\t';
     if (spec_.per_base) {
+      if (has_region(label)) start_ += to_field(label.contig) + '\t';
       position_ = has_region(label) ? label.begin : 0;
       return;
     }
@@ -53,7 +54,11 @@ class MatrixTsvWriter : public MatrixWriter {
   // The columns are known with the first record.
   void header(bool regions) {
     std::string line = "#name";
-    line += spec_.per_base ? "\tpos" : regions ? "\tcontig\tstart\tend\tlength" : "\tlength";
+    if (spec_.per_base) {
+      line += regions ? "\tcontig\tpos" : "\tpos";
+    } else {
+      line += regions ? "\tcontig\tstart\tend\tlength" : "\tlength";
+    }
     for (Index c = 1; c <= spec_.columns; ++c) line += "\tv" + std::to_string(c);
     file_.line(line);
     headed_ = true;

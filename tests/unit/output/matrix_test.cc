@@ -236,7 +236,10 @@ TEST(Matrix, TableOfBases) {
   const std::string other = (folder.path() / "b.tsv").string();
   write_matrix(other, spec_of(true, Element::f32, ""),
                {{region_of("r", "chr2", 10, 12), {1, 2, 3, 4, 5, 6}}});
-  EXPECT_EQ(slurp(other), "#name\tpos\tv1\tv2\tv3\nr\t11\t1\t2\t3\nr\t12\t4\t5\t6\n");
+  EXPECT_EQ(slurp(other),
+            "#name\tcontig\tpos\tv1\tv2\tv3\n"
+            "r\tchr2\t11\t1\t2\t3\n"
+            "r\tchr2\t12\t4\t5\t6\n");
 }
 
 // Shortest text, and yet every float comes back.
