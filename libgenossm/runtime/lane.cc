@@ -81,7 +81,7 @@ void Lane::step(Device& device, std::span<const std::int32_t> tokens, std::span<
   model_.embed(device, {tokens.data(), {L}}, x);
   capture(x, 0);
   std::vector<Piece> pieces(spans.size());
-  for (Index layer = 0; layer < card.layers; ++layer) {
+  for (Index layer = 0; layer < features_.depth(card); ++layer) {
     for (std::size_t i = 0; i < spans.size(); ++i) {
       const Span& span = spans[i];
       // The spans of a step that share one state memory are whole but for the first and the last,

@@ -60,7 +60,7 @@ TEST(Checkpoint, TheUsualNamesInOrder) {
   folder.write("last.ckpt", one_torch_tensor(6));
   expect_refused(folder.path(), "4 files that may be the weights");
   EXPECT_EQ(values_of(Checkpoint::open(folder.path() / "other.safetensors"), "w").at(0), 2);
-  folder.write("pytorch_model.bin.index.json", R"({"weight_map":{"w":"weights.ckpt"}})");
+  folder.write("pytorch_model.bin.index.json", R"({"weight_map":{"w":"epoch3.ckpt"}})");
   EXPECT_EQ(label(), "pytorch_model.bin.index.json");
   EXPECT_EQ(value(), 1);
   folder.write("pytorch_model.bin", one_torch_tensor(3));
