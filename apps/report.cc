@@ -58,9 +58,8 @@ void report(const Finished& finished, const ReportOptions& options) {
   const double rate = finished.seconds > 0 ? static_cast<double>(job.bases) / finished.seconds : 0;
   if (!options.quiet) {
     for (const auto& [text, n] : job.warnings) {
-      std::cerr << "genossm " << finished.command << ": warning: " << text;
-      if (n > 1) std::cerr << " (" << with_commas(n) << " times)";
-      std::cerr << '\n';
+      std::cerr << "genossm " << finished.command << ": warning: " << text << " (" << with_commas(n)
+                << ")\n";
     }
     for (const auto& [reason, n] : job.skipped) {
       std::cerr << "genossm " << finished.command << ": skipped: " << reason << ": "
