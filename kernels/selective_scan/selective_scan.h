@@ -36,6 +36,7 @@ struct SelectiveScan {
   // out
   View<float, 2> y;         // [L, D]  may be the same memory as u or dt
   bool accumulate = false;  // y += instead of y = (the sum of both directions)
+  bool gate_sum = false;    // with accumulate: the gate multiplies the sum, not what is added
 };
 
 void check(const SelectiveScan&);            // throws Error{Fault::shape}

@@ -8,9 +8,12 @@
 // Layout:   channel = head * P + p; the state is [H, N, P] (upstream: H, P, N), lanes over P.
 // Groups:   head i uses group i / (H / G) of B and C.
 // Numerics: h is float32 on Cpu, double inside one run on Reference; softplus threshold 20, clamp
-// after it. Law:      [0, L) in one run equals [0, m) then [m, L) on the same h: bit for bit on Cpu
-// for any m;
-//           to one rounding of h on Reference.
+//           after it.
+// State:    the state is scale * h, one scale a head: a device may keep the product of the decays
+//           apart. A sequence starts with h = 0 and scale = 1. Without a scale h is the state
+//           itself. Cpu wants sums of |B C d x| below 2^63.
+// Law:      [0, L) in one run equals [0, m) then [m, L) on the same h and scale: bit for bit on Cpu
+//           for any m; to one rounding of h on Reference, and on Cpu without a scale.
 // The reverse direction is the same op on flip_rows() of x, dt, B, C, z and y.
 #pragma once
 
@@ -35,7 +38,8 @@ struct Ssd {
       skip;  // [H * P]  upstream calls it D (one value a head is repeated); empty: none
   View<const float, 2> z;  // [L, H * P]  empty: no gate
   // in and out
-  View<float, 3> h;  // [H, N, P]
+  View<float, 3> h;      // [H, N, P]
+  View<float, 1> scale;  // [H]  empty: 1, and the result is brought to 1
   // out
   View<float, 2> y;         // [L, H * P]  may be the same memory as x
   bool accumulate = false;  // y += instead of y =

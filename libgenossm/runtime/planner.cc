@@ -7,7 +7,7 @@ namespace genossm {
 namespace {
 
 // Two tiles' worth of rows keep a 256-wide block's activations in the second-level cache.
-constexpr Index kSlab = 128;
+constexpr Index kSlab = 64;
 constexpr Index kOneWayChunk = 2048;
 constexpr Index kTwoWayChunk = 4096;
 
@@ -24,7 +24,7 @@ Plan make_plan(const Card& card, const PlanRequest& request) {
   plan.layer_major = card.two_way;
   plan.weight_bytes = card.weight_bytes;
   plan.lane_slab = kSlab;
-  plan.slab = std::max<Index>(kSlab, 2 * kTile * request.threads);
+  plan.slab = std::max<Index>(kSlab, kTile * request.threads);
   const int threads = std::max(1, request.threads);
   const Index asked = request.chunk > 0 ? std::max(kTile, request.chunk / kTile * kTile) : 0;
   // Both strands of one batch are held until they are joined.
