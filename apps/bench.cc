@@ -5,6 +5,7 @@
 #include "apps/build_facts.h"
 #include "apps/commands.h"
 #include "apps/shared_options.h"
+#include "libgenossm/jobs/op_speed.h"
 #include "libgenossm/output/tsv.h"
 #include "libgenossm/runtime/model_speed.h"
 #include "libgenossm/runtime/random_model.h"
@@ -35,6 +36,7 @@ constexpr Shape kShapes[] = {
 };
 constexpr const char* kBundled[] = {"genossm-mini-ps", "genossm-mini-causal"};
 constexpr Index kBundledTokens = 32'768;
+constexpr Index kOpTokens = 16'384;
 
 std::string fixed(double value, int digits) {
   char text[40];
@@ -89,6 +91,29 @@ class Bench {
     model(found.name, found.model, std::max(context, kBundledTokens));
   }
 
+  void ops() {
+    Cpu& cpu = std::get<Cpu>(device_);
+    const MachineSpeed machine = measure_machine(cpu, options_.repetitions);
+    std::cout << "# copy " << fixed(machine.copy_gbytes, 1) << " GB/s, products "
+              << fixed(machine.gflops, 1) << " GFLOP/s\n"
+              << "op\tshape\tms\tGB/s\tGFLOP/s\tof the bound\tbound\n";
+    const Index tokens = options_.tokens > 0 ? options_.tokens : kOpTokens;
+    measure_ops(device_, machine, tokens, options_.repetitions, [&](const OpSpeed& speed) {
+      const char* bound = speed.bound_by_memory ? "memory" : "arithmetic";
+      std::cout << speed.op << '\t' << speed.shape << '\t' << fixed(1e3 * speed.seconds, 3) << '\t'
+                << fixed(speed.gbytes, 1) << '\t' << fixed(speed.gflops, 1) << '\t'
+                << fixed(speed.ratio, 3) << '\t' << bound << std::endl;
+      rows_.push_back(json_line({{"op", json_text(speed.op)},
+                                 {"shape", json_text(speed.shape)},
+                                 {"tokens", std::to_string(tokens)},
+                                 {"ms", fixed(1e3 * speed.seconds, 4)},
+                                 {"gbytes_per_s", fixed(speed.gbytes, 2)},
+                                 {"gflops", fixed(speed.gflops, 2)},
+                                 {"ratio", fixed(speed.ratio, 4)},
+                                 {"bound", json_text(bound)}}));
+    });
+  }
+
   void write_json() const {
     if (options_.json.empty()) return;
     std::string rows = "[";
@@ -109,13 +134,15 @@ class Bench {
 };
 
 void run(const Options& options) {
-  if (options.suite != "model") {
-    fail(Fault::usage, "--suite '" + options.suite + "': want model");
+  if (options.suite != "model" && options.suite != "ops") {
+    fail(Fault::usage, "--suite '" + options.suite + "' is none of model, ops");
   }
   Bench bench(options);
   std::cout << "# " << simd_level() << ", " << options.model.thread_count()
             << " threads, median of " << options.repetitions << '\n';
-  if (!options.model.model.empty()) {
+  if (options.suite == "ops") {
+    bench.ops();
+  } else if (!options.model.model.empty()) {
     bench.opened(options.model);
   } else {
     for (const char* name : kBundled) {
@@ -133,8 +160,10 @@ void run(const Options& options) {
 void add_bench(CLI::App& root, const std::vector<std::string>&) {
   const auto o = std::make_shared<Options>();
   CLI::App* app = root.add_subcommand("bench", "Speed on this machine, beside what it can do");
-  app->add_option("--suite", o->suite,
-                  "model: tokens per second beside the model's matrix products alone")
+  app->add_option(
+         "--suite", o->suite,
+         "model: tokens per second beside the model's matrix products alone; ops: every op beside "
+         "what copying and multiplying reach")
       ->capture_default_str();
   o->model.add(*app, "");
   app->add_option("--tokens", o->tokens, "Length of the sequence [a default for each model]")
