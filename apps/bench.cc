@@ -5,9 +5,9 @@
 #include "apps/build_facts.h"
 #include "apps/commands.h"
 #include "apps/shared_options.h"
-#include "libgenossm/jobs/op_speed.h"
 #include "libgenossm/output/tsv.h"
 #include "libgenossm/runtime/model_speed.h"
+#include "libgenossm/runtime/op_speed.h"
 #include "libgenossm/runtime/random_model.h"
 
 namespace genossm {
@@ -36,7 +36,6 @@ constexpr Shape kShapes[] = {
 };
 constexpr const char* kBundled[] = {"genossm-mini-ps", "genossm-mini-causal"};
 constexpr Index kBundledTokens = 32'768;
-constexpr Index kOpTokens = 16'384;
 
 std::string fixed(double value, int digits) {
   char text[40];
@@ -93,25 +92,17 @@ class Bench {
 
   void ops() {
     Cpu& cpu = std::get<Cpu>(device_);
-    const MachineSpeed machine = measure_machine(cpu, options_.repetitions);
-    std::cout << "# copy " << fixed(machine.copy_gbytes, 1) << " GB/s, products "
-              << fixed(machine.gflops, 1) << " GFLOP/s\n"
-              << "op\tshape\tms\tGB/s\tGFLOP/s\tof the bound\tbound\n";
-    const Index tokens = options_.tokens > 0 ? options_.tokens : kOpTokens;
-    measure_ops(device_, machine, tokens, options_.repetitions, [&](const OpSpeed& speed) {
-      const char* bound = speed.bound_by_memory ? "memory" : "arithmetic";
-      std::cout << speed.op << '\t' << speed.shape << '\t' << fixed(1e3 * speed.seconds, 3) << '\t'
-                << fixed(speed.gbytes, 1) << '\t' << fixed(speed.gflops, 1) << '\t'
-                << fixed(speed.ratio, 3) << '\t' << bound << std::endl;
-      rows_.push_back(json_line({{"op", json_text(speed.op)},
-                                 {"shape", json_text(speed.shape)},
-                                 {"tokens", std::to_string(tokens)},
-                                 {"ms", fixed(1e3 * speed.seconds, 4)},
-                                 {"gbytes_per_s", fixed(speed.gbytes, 2)},
-                                 {"gflops", fixed(speed.gflops, 2)},
-                                 {"ratio", fixed(speed.ratio, 4)},
-                                 {"bound", json_text(bound)}}));
-    });
+    const MachineSpeed machine = measure_machine(cpu);
+    std::cout << "# copy " << fixed(machine.copy_gbytes_per_s, 1) << " GB/s, multiply-adds "
+              << fixed(machine.fma_gflops, 1) << " GFLOP/s\n"
+              << "op\tsizes\tms\tGB/s\tGFLOP/s\tof the nearer limit\n";
+    OpRequest request;
+    request.repetitions = options_.repetitions;
+    if (options_.tokens > 0) request.tokens = options_.tokens;
+    for (const std::string& op : measured_ops()) {
+      request.only = op;
+      for (const OpSpeed& speed : measure_ops(cpu, machine, request)) op_row(speed);
+    }
   }
 
   void write_json() const {
@@ -128,6 +119,18 @@ class Bench {
   }
 
  private:
+  void op_row(const OpSpeed& speed) {
+    std::cout << speed.op << '\t' << speed.sizes << '\t' << fixed(1e3 * speed.seconds, 3) << '\t'
+              << fixed(speed.gbytes_per_s, 1) << '\t' << fixed(speed.gflops, 1) << '\t'
+              << fixed(speed.ratio, 3) << std::endl;
+    rows_.push_back(json_line({{"op", json_text(speed.op)},
+                               {"sizes", json_text(speed.sizes)},
+                               {"ms", fixed(1e3 * speed.seconds, 4)},
+                               {"gbytes_per_s", fixed(speed.gbytes_per_s, 2)},
+                               {"gflops", fixed(speed.gflops, 2)},
+                               {"ratio", fixed(speed.ratio, 4)}}));
+  }
+
   const Options& options_;
   Device device_;
   std::vector<std::string> rows_;
@@ -163,7 +166,7 @@ void add_bench(CLI::App& root, const std::vector<std::string>&) {
   app->add_option(
          "--suite", o->suite,
          "model: tokens per second beside the model's matrix products alone; ops: every op beside "
-         "what copying and multiplying reach")
+         "what its memory and its arithmetic allow")
       ->capture_default_str();
   o->model.add(*app, "");
   app->add_option("--tokens", o->tokens, "Length of the sequence [a default for each model]")
