@@ -7,6 +7,7 @@
 
 #include "libgenossm/runtime/executor.h"
 #include "libgenossm/runtime/open_model.h"
+#include "tests/kernels/cuda_test.h"
 #include "tests/support/golden.h"
 
 namespace genossm::testing {
@@ -54,13 +55,13 @@ std::filesystem::path model_folder(const std::string& name) {
 
 // "name", or its first or last 64 positions where only those are stored.
 void expect_stored(const GoldenFile& expected, const std::string& name, Index batch,
-                   View<const float, 2> got) {
+                   View<const float, 2> got, double tolerance) {
   const Index L = got.extent[0];
   int found = 0;
   const auto compare = [&](const std::string& stored, View<const float, 2> part) {
     if (!expected.has(stored)) return;
     ++found;
-    EXPECT_LE(relative_error(part, expected.tensor(stored).matrix(batch)), kTolerance) << stored;
+    EXPECT_LE(relative_error(part, expected.tensor(stored).matrix(batch)), tolerance) << stored;
   };
   compare(name, got);
   compare(name + ".first64", rows(got, 0, std::min<Index>(64, L)));
@@ -70,8 +71,9 @@ void expect_stored(const GoldenFile& expected, const std::string& name, Index ba
 
 class ModelsGolden : public ::testing::TestWithParam<std::string> {};
 
-void check_case(const std::string& name, Device& device) {
-  const OpenedModel model = open_model({model_folder(name), ""}, device, Precision::fp32);
+void check_case(const std::string& name, Device& device, Precision precision = Precision::fp32,
+                double tolerance = kTolerance) {
+  const OpenedModel model = open_model({model_folder(name), ""}, device, precision);
   const GoldenFile expected(golden_folder() / name / "expected.safetensors");
   const Card& card = model.model.card();
   // The conjoin case holds both strands in one array; its classifier belongs to the heads.
@@ -92,14 +94,14 @@ void check_case(const std::string& name, Device& device) {
                                  ? "last_hidden_state"
                                  : "hidden_states." + std::to_string(card.layers);
     const Run hidden = run(model, device, Features{}, strand, tokens);
-    expect_stored(expected, last, b, hidden.view());
+    expect_stored(expected, last, b, hidden.view(), tolerance);
     // A classifier's logits are one row a sequence.
     const bool classifier = name.find("seqcls") != std::string::npos;
     if (!classifier) {
       Features logits;
       logits.logits = true;
       const Run out = run(model, device, logits, StrandMode::forward, tokens);
-      expect_stored(expected, "logits", b, out.view());
+      expect_stored(expected, "logits", b, out.view(), tolerance);
     }
     // The residual stream. Mamba: hidden_states.k is after k blocks. Caduceus: residual.k is what
     // block k adds its output to, so again the stream after k blocks.
@@ -118,7 +120,7 @@ void check_case(const std::string& name, Device& device) {
       const bool swapped =
           card.strands && layer % 2 == 0 && name.find("unfused") == std::string::npos;
       if (!swapped) {
-        EXPECT_LE(relative_error(got.view(), want.matrix(b)), kTolerance) << stored;
+        EXPECT_LE(relative_error(got.view(), want.matrix(b)), tolerance) << stored;
         continue;
       }
       const Index D = card.d_model;
@@ -126,7 +128,7 @@ void check_case(const std::string& name, Device& device) {
         float* row = want.values.data() + (b * length + t) * 2 * D;
         std::swap_ranges(row, row + D, row + D);
       }
-      EXPECT_LE(relative_error(got.view(), want.matrix(b)), kTolerance) << stored << " (swapped)";
+      EXPECT_LE(relative_error(got.view(), want.matrix(b)), tolerance) << stored << " (swapped)";
     }
     const bool stores_layers = expected.has("hidden_states.0") || expected.has("residual.0");
     EXPECT_EQ(layers_seen > 0, stores_layers);
@@ -136,7 +138,7 @@ void check_case(const std::string& name, Device& device) {
       logits.logits = true;
       const Run out = run(model, device, logits, StrandMode::forward, tokens);
       const Golden want = expected.tensor("logits_masked_200");
-      EXPECT_LE(relative_error(rows(out.view(), 200, 201), want.matrix()), kTolerance);
+      EXPECT_LE(relative_error(rows(out.view(), 200, 201), want.matrix()), tolerance);
     }
   }
 }
@@ -155,6 +157,18 @@ TEST_P(ModelsGolden, Reference) {
   if (GetParam().find("mini/") == 0) GTEST_SKIP() << "too large for the plain definition";
   Device device{Reference{}};
   check_case(GetParam(), device);
+}
+
+TEST_P(ModelsGolden, Cuda) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  check_case(GetParam(), *cuda);
+}
+
+TEST_P(ModelsGolden, CudaInBf16) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  check_case(GetParam(), *cuda, Precision::bf16, 2e-2);
 }
 
 std::vector<std::string> all_cases() {

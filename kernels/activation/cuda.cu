@@ -1,0 +1,83 @@
+#include "kernels/activation/activation.h"
+#include "kernels/core/cuda/device.cuh"
+#include "kernels/core/cuda/impl.h"
+
+namespace genossm {
+namespace {
+
+constexpr int kThreads = 256;
+
+template <class T>
+__device__ float value_of(ActivationKind kind, float v) {
+  switch (kind) {
+    case ActivationKind::identity:
+      return v;
+    case ActivationKind::silu:
+      return silu_of<T>(v);
+    case ActivationKind::gelu_erf:
+      return 0.5f * v * (1.0f + erff(v * 0.70710678f));
+    case ActivationKind::gelu_tanh:
+      return 0.5f * v * (1.0f + tanhf(0.79788456f * fmaf(0.044715f * v * v, v, v)));
+    case ActivationKind::relu_squared:
+      return v < 0 ? 0.0f : v * v;  // NaN stays
+    case ActivationKind::sigmoid:
+      return sigmoid_of<T>(v);
+    case ActivationKind::softplus:
+      return softplus_of<T>(v);
+  }
+  return v;
+}
+
+template <class T, int V>
+__global__ void activation_kernel(BasicActivation<T> op) {
+  const Index columns = op.x.extent[1] / V;
+  const Index i = static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x;
+  const Index t = i / columns, d = i % columns * V;
+  if (t >= op.x.extent[0]) return;
+  float x[V], y[V];
+  load_pack<T, V>(op.x.row(t) + d, x);
+  if (op.gate.empty()) {
+#pragma unroll
+    for (int k = 0; k < V; ++k) y[k] = value_of<T>(op.kind, x[k]);
+  } else {
+    load_pack<T, V>(op.gate.row(t) + d, y);
+#pragma unroll
+    for (int k = 0; k < V; ++k) y[k] = x[k] * value_of<T>(op.kind, y[k]);
+  }
+  if (op.accumulate) {
+    float before[V];
+    load_pack<T, V>(op.y.row(t) + d, before);
+#pragma unroll
+    for (int k = 0; k < V; ++k) y[k] += before[k];
+  }
+  store_pack<T, V>(op.y.row(t) + d, y);
+}
+
+template <class T, int V>
+void start(Cuda& cuda, const BasicActivation<T>& op) {
+  const Index n = op.x.size() / V;
+  if (n == 0) return;
+  activation_kernel<T, V>
+      <<<static_cast<unsigned>(div_up(n, kThreads)), kThreads, 0, stream_of(cuda)>>>(op);
+  ok_launch();
+}
+
+template <class T>
+void run_any(Cuda& cuda, const BasicActivation<T>& op) {
+  constexpr int V = 16 / sizeof(T);
+  const auto fits = [&](const auto& view) {
+    return view.empty() || aligned_for(view.data, view.stride[0], V);
+  };
+  if (op.x.extent[1] % V == 0 && fits(op.x) && fits(op.gate) && fits(op.y)) {
+    start<T, V>(cuda, op);
+  } else {
+    start<T, 1>(cuda, op);
+  }
+}
+
+}  // namespace
+
+void run(Cuda& cuda, const Activation& op) { run_any(cuda, op); }
+void run(Cuda& cuda, const BasicActivation<bf16>& op) { run_any(cuda, op); }
+
+}  // namespace genossm
