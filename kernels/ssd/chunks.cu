@@ -1,9 +1,363 @@
+// bf16 on tensor cores, heads of 64 channels, 64 or 128 states. A block takes one head of one segment
+// and goes through it in chunks of 64 tokens, the state in its registers in float32:
+//
+//   s[i] = sum of the log decays of the chunk up to token i
+//   y[i] = exp(s[i]) C[i] h + sum_{j <= i} (C[i] . B[j]) exp(s[i] - s[j]) d[j] x[j]
+//   h    = exp(s[63]) h + sum_j exp(s[63] - s[j]) d[j] B[j] (outer) x[j]
+//
+// Every warp owns 16 tokens of y and a quarter of the states.
 #include "kernels/ssd/ssd.cuh"
 
 namespace genossm {
+namespace {
 
-bool ssd_chunks_fit(const SsdScan<bf16>&) { return false; }
-void ssd_chunks_ends(Cuda&, const SsdScan<bf16>&) {}
-void ssd_chunks_outputs(Cuda&, const SsdScan<bf16>&) {}
+constexpr int kChunk = 64;
+constexpr int kWidth = 64;     // channels of a head
+constexpr int kThreads = 128;
+constexpr int kPad = 8;        // elements between rows, so that ldmatrix meets every bank once
+constexpr int kXRow = kWidth + kPad;
+
+__device__ __forceinline__ unsigned shared_address(const void* p) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
+__device__ __forceinline__ void load_matrices(unsigned (&r)[4], const bf16* p) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(shared_address(p)));
+}
+__device__ __forceinline__ void load_matrices_turned(unsigned (&r)[4], const bf16* p) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(shared_address(p)));
+}
+__device__ __forceinline__ void multiply_add(float (&c)[4], const unsigned (&a)[4], unsigned b0,
+                                             unsigned b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ __forceinline__ unsigned pair_of(float low, float high) {
+  const __nv_bfloat162 v = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const unsigned*>(&v);
+}
+// 16 bytes from memory to shared memory behind the threads' backs; zeros where !valid.
+__device__ __forceinline__ void copy_later(void* to, const void* from, bool valid) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
+               "r"(valid ? 16 : 0));
+}
+__device__ __forceinline__ void copies_done() {
+  asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
+template <int N>
+struct Tiles {
+  static constexpr int kRow = N + kPad;
+  bf16 x[kChunk * kXRow];       // as it is
+  bf16 scaled[kChunk * kXRow];  // times what is left of it at the chunk's end
+  bf16 B[kChunk * kRow];
+  bf16 C[kChunk * kRow];  // outputs only, like h
+  bf16 h[N * kXRow];      // the state at the chunk's start
+  float step[kChunk], sum[kChunk], half_sum[2];
+};
+template <int N>
+constexpr std::size_t kEndsBytes = offsetof(Tiles<N>, C) + sizeof(float) * (2 * kChunk + 4);
+
+// What both phases do for a chunk.
+template <int N>
+struct Chunk {
+  const SsdScan<bf16>& scan;
+  SsdSegment rows;
+  int head;
+  Index group;
+  float A;
+  bf16 *x, *scaled, *B, *C;
+  float *step, *sum, *half_sum;
+
+  __device__ __forceinline__ void fetch_matrix(bf16* to, int to_row, const bf16* from, Index stride,
+                                               int columns, int start) const {
+    const int packs = columns / 8;
+    for (int i = static_cast<int>(threadIdx.x); i < kChunk * packs; i += kThreads) {
+      const int t = i / packs, at = i % packs * 8;
+      const bool valid = start + t < rows.tokens;
+      const Index row = rows.row + rows.step * (valid ? start + t : 0);
+      copy_later(to + t * to_row + at, from + row * stride + at, valid);
+    }
+  }
+  __device__ __forceinline__ void fetch(int start, bool with_C) const {
+    const auto& op = scan.op;
+    fetch_matrix(x, kXRow, op.x.data + head * kWidth, op.x.stride[0], kWidth, start);
+    fetch_matrix(B, Tiles<N>::kRow, op.B.data + group * op.B.stride[1], op.B.stride[0], N, start);
+    if (with_C) {
+      fetch_matrix(C, Tiles<N>::kRow, op.C.data + group * op.C.stride[1], op.C.stride[0], N, start);
+    }
+  }
+
+  // Steps and sums of log2 decays; padding tokens have a step of 0. Ends with a barrier, after which
+  // the fetched tiles are there too. Returns the chunk's whole sum.
+  __device__ __forceinline__ float prepare(int start) const {
+    const int t = static_cast<int>(threadIdx.x);
+    float d = 0, s = 0;
+    if (t < kChunk) {
+      if (start + t < rows.tokens) d = ssd_step(scan.op, rows.row + rows.step * (start + t), head);
+      s = d * A;
+#pragma unroll
+      for (int reach = 1; reach < 32; reach <<= 1) {
+        const float before = __shfl_up_sync(0xffffffffu, s, reach);
+        if (t % 32 >= reach) s += before;
+      }
+      if (t % 32 == 31) half_sum[t / 32] = s;
+    }
+    copies_done();
+    __syncthreads();
+    if (t < kChunk) {
+      step[t] = d;
+      sum[t] = t < 32 ? s : s + half_sum[0];
+    }
+    __syncthreads();
+    return sum[kChunk - 1];
+  }
+
+  // scaled[j] = exp(whole - s[j]) d[j] x[j]
+  __device__ __forceinline__ void scale(float whole) const {
+    for (int i = static_cast<int>(threadIdx.x); i < kChunk * kWidth / 8; i += kThreads) {
+      const int t = i / (kWidth / 8), at = t * kXRow + i % (kWidth / 8) * 8;
+      const float w = ex2(whole - sum[t]) * step[t];
+      float v[8];
+      load_pack<bf16, 8>(x + at, v);
+#pragma unroll
+      for (int k = 0; k < 8; ++k) v[k] *= w;
+      store_pack<bf16, 8>(scaled + at, v);
+    }
+  }
+
+  // h = decay h + B^T scaled, the warp's N / 64 tiles of 16 states.
+  __device__ __forceinline__ void advance(float (&h)[N / 64][8][4], float decay) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+#pragma unroll
+    for (int m = 0; m < N / 64; ++m) {
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) h[m][n][i] *= decay;
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < kChunk; k += 16) {
+      unsigned a[N / 64][4];
+#pragma unroll
+      for (int m = 0; m < N / 64; ++m) {
+        // Stored token by token; as A^T tile: matrices (t 0-7, n 0-7), (t 0-7, n 8-15), (t 8-15, ..).
+        const int state = (warp * (N / 64) + m) * 16;
+        const int t = k + lane % 8 + lane / 16 * 8, n = state + lane / 8 % 2 * 8;
+        load_matrices_turned(a[m], B + t * Tiles<N>::kRow + n);
+      }
+#pragma unroll
+      for (int n = 0; n < 8; n += 2) {
+        unsigned b[4];
+        const int t = k + lane % 16, p = n * 8 + lane / 16 * 8;
+        load_matrices_turned(b, scaled + t * kXRow + p);
+#pragma unroll
+        for (int m = 0; m < N / 64; ++m) {
+          multiply_add(h[m][n], a[m], b[0], b[1]);
+          multiply_add(h[m][n + 1], a[m], b[2], b[3]);
+        }
+      }
+    }
+  }
+};
+
+// The state of a block in S: lane's rows and columns of the warp's tiles.
+template <int N, class Body>
+__device__ __forceinline__ void for_state(Body body) {
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+#pragma unroll
+  for (int m = 0; m < N / 64; ++m) {
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; i += 2) {
+        body(m, n, i, (warp * (N / 64) + m) * 16 + lane / 4 + i / 2 * 8, n * 8 + lane % 4 * 2);
+      }
+    }
+  }
+}
+
+template <int N>
+__global__ void __launch_bounds__(kThreads) ends_kernel(SsdScan<bf16> scan) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  auto& tiles = *reinterpret_cast<Tiles<N>*>(memory);
+  float* sums = reinterpret_cast<float*>(memory + offsetof(Tiles<N>, C));
+  const int head = static_cast<int>(blockIdx.x % scan.H);
+  const Index segment = blockIdx.x / scan.H;
+  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G),
+                       scan.op.A.data[head] * kLog2e, tiles.x, tiles.scaled, tiles.B, nullptr,
+                       sums, sums + kChunk, sums + 2 * kChunk};
+  float h[N / 64][8][4] = {};
+  float whole = 0;
+  for (int start = 0; start < chunk.rows.tokens; start += kChunk) {
+    chunk.fetch(start, false);
+    const float total = chunk.prepare(start);
+    chunk.scale(total);
+    __syncthreads();
+    chunk.advance(h, ex2(total));
+    whole += total;
+    __syncthreads();
+  }
+  const Index at = segment * scan.H + head;
+  if (threadIdx.x == 0) scan.sums[at] = whole;
+  float* S = scan.S + at * N * kWidth;
+  for_state<N>([&](int m, int n, int i, int state, int p) {
+    *reinterpret_cast<float2*>(S + state * kWidth + p) = make_float2(h[m][n][i], h[m][n][i + 1]);
+  });
+}
+
+template <int N>
+__global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  auto& tiles = *reinterpret_cast<Tiles<N>*>(memory);
+  const auto& op = scan.op;
+  constexpr int kRow = Tiles<N>::kRow;
+  const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int head = static_cast<int>(blockIdx.x % scan.H);
+  const Index segment = blockIdx.x / scan.H;
+  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G),
+                       op.A.data[head] * kLog2e, tiles.x, tiles.scaled, tiles.B, tiles.C,
+                       tiles.step, tiles.sum, tiles.half_sum};
+  float h[N / 64][8][4];
+  const float* S = scan.S + (segment * scan.H + head) * N * kWidth;
+  for_state<N>([&](int m, int n, int i, int state, int p) {
+    const float2 v = *reinterpret_cast<const float2*>(S + state * kWidth + p);
+    h[m][n][i] = v.x, h[m][n][i + 1] = v.y;
+  });
+  for (int start = 0; start < chunk.rows.tokens; start += kChunk) {
+    chunk.fetch(start, true);
+    for_state<N>([&](int m, int n, int i, int state, int p) {
+      *reinterpret_cast<unsigned*>(&tiles.h[state * kXRow + p]) = pair_of(h[m][n][i], h[m][n][i + 1]);
+    });
+    const float total = chunk.prepare(start);
+    chunk.scale(total);
+
+    // The warp's 16 tokens: rows r and r + 8 of a lane.
+    const int first = warp * 16, r = first + lane / 4;
+    const float s0 = tiles.sum[r], s1 = tiles.sum[r + 8];
+    float y[8][4] = {};
+    // exp(s[i]) C[i] h
+#pragma unroll
+    for (int k = 0; k < N; k += 16) {
+      unsigned a[4];
+      load_matrices(a, tiles.C + (first + lane % 16) * kRow + k + lane / 16 * 8);
+#pragma unroll
+      for (int n = 0; n < 8; n += 2) {
+        unsigned b[4];
+        load_matrices_turned(b, tiles.h + (k + lane % 16) * kXRow + n * 8 + lane / 16 * 8);
+        multiply_add(y[n], a, b[0], b[1]);
+        multiply_add(y[n + 1], a, b[2], b[3]);
+      }
+    }
+    const float e0 = ex2(s0), e1 = ex2(s1);
+#pragma unroll
+    for (int n = 0; n < 8; ++n) y[n][0] *= e0, y[n][1] *= e0, y[n][2] *= e1, y[n][3] *= e1;
+    // Blocks of 16 earlier tokens, none beyond the warp's own.
+#pragma unroll 1
+    for (int j = 0; j <= first; j += 16) {
+      float score[2][4] = {};
+#pragma unroll
+      for (int k = 0; k < N; k += 16) {
+        unsigned a[4], b[4];
+        load_matrices(a, tiles.C + (first + lane % 16) * kRow + k + lane / 16 * 8);
+        // Two tiles of 8 tokens, each with its two halves of 8 states.
+        load_matrices(b, tiles.B + (j + lane % 8 + lane / 16 * 8) * kRow + k + lane / 8 % 2 * 8);
+        multiply_add(score[0], a, b[0], b[1]);
+        multiply_add(score[1], a, b[2], b[3]);
+      }
+      unsigned p[4];
+#pragma unroll
+      for (int n = 0; n < 2; ++n) {
+        const int c = j + n * 8 + lane % 4 * 2;
+        const float d0 = tiles.step[c], d1 = tiles.step[c + 1], q0 = tiles.sum[c], q1 = tiles.sum[c + 1];
+        // Masked before the exponential, which would overflow above the diagonal.
+        const float w00 = c <= r ? ex2(s0 - q0) * d0 : 0.0f, w01 = c + 1 <= r ? ex2(s0 - q1) * d1 : 0.0f;
+        const float w10 = c <= r + 8 ? ex2(s1 - q0) * d0 : 0.0f;
+        const float w11 = c + 1 <= r + 8 ? ex2(s1 - q1) * d1 : 0.0f;
+        p[2 * n] = pair_of(score[n][0] * w00, score[n][1] * w01);
+        p[2 * n + 1] = pair_of(score[n][2] * w10, score[n][3] * w11);
+      }
+#pragma unroll
+      for (int n = 0; n < 8; n += 2) {
+        unsigned b[4];
+        load_matrices_turned(b, tiles.x + (j + lane % 16) * kXRow + n * 8 + lane / 16 * 8);
+        multiply_add(y[n], p, b[0], b[1]);
+        multiply_add(y[n + 1], p, b[2], b[3]);
+      }
+    }
+    __syncthreads();  // the scaled tile is whole, and h is no longer read
+    chunk.advance(h, ex2(total));
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int t = r + half * 8;
+      if (start + t >= chunk.rows.tokens) continue;
+      const Index row = chunk.rows.row + chunk.rows.step * (start + t);
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const int p = n * 8 + lane % 4 * 2, channel = head * kWidth + p;
+        float v[2] = {y[n][2 * half], y[n][2 * half + 1]};
+        if (!op.skip.empty()) {
+          float x[2];
+          load_pack<bf16, 2>(tiles.x + t * kXRow + p, x);
+          v[0] = fmaf(op.skip.data[channel], x[0], v[0]);
+          v[1] = fmaf(op.skip.data[channel + 1], x[1], v[1]);
+        }
+        if (!op.z.empty()) {
+          float z[2];
+          load_pack<bf16, 2>(op.z.row(row) + channel, z);
+          v[0] *= silu_of<bf16>(z[0]), v[1] *= silu_of<bf16>(z[1]);
+        }
+        bf16* out = op.y.row(row) + channel;
+        if (op.accumulate) {
+          float before[2];
+          load_pack<bf16, 2>(out, before);
+          v[0] += before[0], v[1] += before[1];
+        }
+        store_pack<bf16, 2>(out, v);
+      }
+    }
+    __syncthreads();
+  }
+}
+
+template <int N>
+void start_ends(Cuda& cuda, const SsdScan<bf16>& scan) {
+  constexpr std::size_t bytes = kEndsBytes<N>;
+  ok(cudaFuncSetAttribute(ends_kernel<N>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+  ends_kernel<N><<<static_cast<unsigned>(scan.segments * scan.H), kThreads, bytes, stream_of(cuda)>>>(scan);
+  ok_launch();
+}
+
+template <int N>
+void start_outputs(Cuda& cuda, const SsdScan<bf16>& scan) {
+  constexpr std::size_t bytes = sizeof(Tiles<N>);
+  ok(cudaFuncSetAttribute(outputs_kernel<N>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+  outputs_kernel<N><<<static_cast<unsigned>(scan.segments * scan.H), kThreads, bytes, stream_of(cuda)>>>(scan);
+  ok_launch();
+}
+
+}  // namespace
+
+bool ssd_chunks_fit(const SsdScan<bf16>& scan) {
+  const auto& op = scan.op;
+  return scan.P == kWidth && (scan.N == 64 || scan.N == 128) && op.B.stride[2] == 1 &&
+         op.C.stride[2] == 1 && op.B.stride[1] % 8 == 0 && op.C.stride[1] % 8 == 0 &&
+         aligned_for(op.x.data, op.x.stride[0], 8) && aligned_for(op.B.data, op.B.stride[0], 8) &&
+         aligned_for(op.C.data, op.C.stride[0], 8) && aligned_for(op.y.data, op.y.stride[0], 2) &&
+         (op.z.empty() || aligned_for(op.z.data, op.z.stride[0], 2));
+}
+void ssd_chunks_ends(Cuda& cuda, const SsdScan<bf16>& scan) {
+  scan.N == 64 ? start_ends<64>(cuda, scan) : start_ends<128>(cuda, scan);
+}
+void ssd_chunks_outputs(Cuda& cuda, const SsdScan<bf16>& scan) {
+  scan.N == 64 ? start_outputs<64>(cuda, scan) : start_outputs<128>(cuda, scan);
+}
 
 }  // namespace genossm
