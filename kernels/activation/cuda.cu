@@ -15,9 +15,10 @@ __device__ float value_of(ActivationKind kind, float v) {
     case ActivationKind::silu:
       return silu_of<T>(v);
     case ActivationKind::gelu_erf:
-      return 0.5f * v * (1.0f + erff(v * 0.70710678f));
+      return 0.5f * v * erfcf(-0.70710678f * v);  // keeps the digits of small results
     case ActivationKind::gelu_tanh:
-      return 0.5f * v * (1.0f + tanhf(0.79788456f * fmaf(0.044715f * v * v, v, v)));
+      // 1/2 (1 + tanh w) is the sigmoid of 2 w.
+      return v * sigmoid_of<float>(1.59576912f * fmaf(0.044715f * v * v, v, v));
     case ActivationKind::relu_squared:
       return v < 0 ? 0.0f : v * v;  // NaN stays
     case ActivationKind::sigmoid:

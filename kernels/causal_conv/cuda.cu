@@ -91,11 +91,30 @@ __global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
     }
     store_pack<T, V>(y.row(sequence.begin + t) + c, sum);
   };
+  // Away from the ends of a sequence inputs are taken as they lie, a few tokens ahead of their use.
   constexpr int kAtOnce = 4;
-  for (Index t = t0; t < t1; t += kAtOnce) {
-    float next[kAtOnce][V];
+  using Raw = Pack<T, V>;
+  Raw next[kAtOnce];
+  const T* from = op.x.row(sequence.begin + t0 + kAhead) + c;
+  const Index step = op.x.stride[0];
+  const auto fetch = [&](Index t) {
+    if (t + kAtOnce <= L) {
 #pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) input(t + j + kAhead, next[j]);
+      for (int j = 0; j < kAtOnce; ++j) next[j] = *reinterpret_cast<const Raw*>(from + j * step);
+    } else {
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+        if (t + j < L) next[j] = *reinterpret_cast<const Raw*>(from + j * step);
+      }
+    }
+    from += kAtOnce * step;
+  };
+  fetch(t0 + kAhead);
+  for (Index t = t0; t < t1; t += kAtOnce) {
+    Raw now[kAtOnce];
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) now[j] = next[j];
+    if (t + kAtOnce < t1) fetch(t + kAtOnce + kAhead);
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
 #pragma unroll
@@ -104,7 +123,9 @@ __global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
         for (int i = 0; i < V; ++i) x[k][i] = x[k + 1][i];
       }
 #pragma unroll
-      for (int i = 0; i < V; ++i) x[kWindow - 1][i] = next[j][i];
+      for (int i = 0; i < V; ++i) {
+        x[kWindow - 1][i] = t + j + kAhead < L ? to_float(now[j].v[i]) : 0.0f;
+      }
       if (t + j >= t1) break;
       if constexpr (kForward) {
         float sum[V];

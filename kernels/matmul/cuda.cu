@@ -21,7 +21,8 @@ struct CudaMatmul {
   // then used for any number of them: another routine might add in another order.
   static constexpr int kForms = 16;
   mutable std::mutex mutex;
-  mutable bool known[kForms] = {};
+  enum class Known { no, routine, none };
+  mutable Known known[kForms] = {};
   mutable cublasLtMatmulAlgo_t routines[kForms] = {};
 };
 
@@ -75,8 +76,10 @@ class Form {
   const Blas& blas_;
 };
 
-// The fastest routine by the library's own model that adds along K in one go.
-cublasLtMatmulAlgo_t choose(const Blas& blas, const Form& form, std::uint32_t alignment) {
+// The fastest routine by the library's own model that adds along K in one go; false where it has none,
+// as for some unaligned shapes.
+bool choose(const Blas& blas, const Form& form, std::uint32_t alignment,
+            cublasLtMatmulAlgo_t& routine) {
   cublasLtMatmulPreference_t preference = nullptr;
   ok(blas.MatmulPreferenceCreate(&preference));
   const std::size_t workspace = kBlasWorkspace;
@@ -94,15 +97,31 @@ cublasLtMatmulAlgo_t choose(const Blas& blas, const Form& form, std::uint32_t al
       blas.MatmulAlgoGetHeuristic(blas.handle, form.desc, form.w, form.x, form.y, form.y, preference,
                                   kCandidates, found, &count);
   blas.MatmulPreferenceDestroy(preference);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return false;
   ok(status);
   for (int i = 0; i < count; ++i) {
     std::uint32_t parts = 1;
     std::size_t written = 0;
     blas.MatmulAlgoConfigGetAttribute(&found[i].algo,
                                       CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &parts, sizeof parts, &written);
-    if (parts <= 1) return found[i].algo;
+    if (parts > 1) continue;
+    routine = found[i].algo;
+    return true;
   }
-  fail(Fault::device, "cuda: cuBLASLt has no routine for a product of this shape");
+  return false;
+}
+
+// What is left to us then: a thread a value, along K in order.
+template <class X, class Y>
+__global__ void plain_kernel(View<const X, 2> x, const X* w, Index ld, View<const float, 1> bias,
+                             bool accumulate, View<Y, 2> y) {
+  const Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const Index t = i / y.extent[1], n = i % y.extent[1];
+  if (t >= y.extent[0]) return;
+  float sum = bias.empty() ? 0.0f : bias.data[n];
+  for (Index k = 0; k < x.extent[1]; ++k) sum = fmaf(to_float(x.row(t)[k]), to_float(w[n * ld + k]), sum);
+  Y& out = y.row(t)[n];
+  out = from_float<Y>(accumulate ? to_float(out) + sum : sum);
 }
 
 __global__ void to_bf16_kernel(View<const float, 2> x, bf16* y, Index ld) {
@@ -158,16 +177,26 @@ void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<con
     Form form(blas, weight, kType<X>, kType<Y>, n, x_stride, y_stride);
     if (!bias.empty()) form.set_bias(bias_data, kType<Y>);
     cublasLtMatmulAlgo_t routine;
+    bool has_routine = true;
     {
       const std::lock_guard lock(weight.mutex);
-      if (!weight.known[key]) {
+      if (weight.known[key] == CudaMatmul::Known::no) {
         Form typical(blas, weight, kType<X>, kType<Y>, kTypicalRows, x_stride, y_stride);
         if (!bias.empty()) typical.set_bias(bias_data, kType<Y>);
         const auto alignment = static_cast<std::uint32_t>(fast ? 16 : std::min(sizeof(X), sizeof(Y)));
-        weight.routines[key] = choose(blas, typical, alignment);
-        weight.known[key] = true;
+        weight.known[key] = choose(blas, typical, alignment, weight.routines[key])
+                                ? CudaMatmul::Known::routine
+                                : CudaMatmul::Known::none;
       }
+      has_routine = weight.known[key] == CudaMatmul::Known::routine;
       routine = weight.routines[key];
+    }
+    if (!has_routine) {
+      plain_kernel<X, Y><<<static_cast<unsigned>(div_up(n * weight.N, 256)), 256, 0, stream_of(cuda)>>>(
+          rows(x, begin, begin + n), static_cast<const X*>(w), weight.ld, bias, accumulate,
+          rows(y, begin, begin + n));
+      ok_launch();
+      continue;
     }
     ok(blas.Matmul(blas.handle, form.desc, &one, w, form.w, x.row(begin), form.x, &beta,
                    y.row(begin), form.y, y.row(begin), form.y, &routine, workspace,

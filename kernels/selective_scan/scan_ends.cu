@@ -14,17 +14,18 @@ constexpr float kGone = -44.0f;  // log2 of what counts as nothing beside 1
 
 template <class T, bool kSoftplus>
 struct Ends {
-  static constexpr int kGroup = sizeof(T) == 2 ? 4 : 2;  // tokens loaded ahead
+  static constexpr int kGroup = 2;  // tokens loaded ahead
   using Pair = Pack<T, 2>;
   float A[2][kScanStates], h[2][kScanStates], bias[2], sum[2];
   Pairs<T> u, dt;  // of the token that is loaded next
   Pair next_u[kGroup], next_dt[kGroup];
 
-  // The kGroup tokens that end at `last`, where there are so many.
-  __device__ __forceinline__ void load(int last) {
+  // Tokens [first, first + kGroup) of the segment, last first, as far as there are such.
+  __device__ __forceinline__ void load(int first, int tokens) {
 #pragma unroll
     for (int i = 0; i < kGroup; ++i) {
-      if (last - i < 0) break;
+      const int t = first + kGroup - 1 - i;
+      if (t < 0 || t >= tokens) continue;
       next_u[i] = u.get(), next_dt[i] = dt.get();
       u.next(), dt.next();
     }
@@ -34,14 +35,15 @@ struct Ends {
   template <int kQuads>
   __device__ __forceinline__ void tile(const float (*B)[kScanStates], int start, int count) {
 #pragma unroll 1
-    for (int last = count - 1; last >= 0; last -= kGroup) {
+    for (int first = (count - 1) / kGroup * kGroup; first >= 0; first -= kGroup) {
       Pair now_u[kGroup], now_dt[kGroup];
 #pragma unroll
       for (int i = 0; i < kGroup; ++i) now_u[i] = next_u[i], now_dt[i] = next_dt[i];
-      load(start + last - kGroup);
+      if (start + first > 0) load(start + first - kGroup, start + first);
 #pragma unroll
       for (int i = 0; i < kGroup; ++i) {
-        if (last - i < 0) break;
+        const int t = first + kGroup - 1 - i;
+        if (t >= count) continue;
         float d[2], du[2];
 #pragma unroll
         for (int k = 0; k < 2; ++k) {
@@ -51,7 +53,7 @@ struct Ends {
         }
 #pragma unroll
         for (int q = 0; q < kQuads; ++q) {
-          const float4 b = *reinterpret_cast<const float4*>(&B[last - i][q * 4]);
+          const float4 b = *reinterpret_cast<const float4*>(&B[t][q * 4]);
           const float bs[4] = {b.x, b.y, b.z, b.w};
 #pragma unroll
           for (int j = 0; j < 4; ++j) {
@@ -82,7 +84,6 @@ __global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int
   const SegmentRows rows = segment_rows(scan, segment, in.sign);
 
   Ends<T, kSoftplus> ends;
-  float slowest[2][4];  // of each group of states, the decay nearest to none
 #pragma unroll
   for (int k = 0; k < 2; ++k) {
     ends.bias[k] = in.dt_bias != nullptr ? in.dt_bias[c + k] : 0.0f;
@@ -91,7 +92,6 @@ __global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int
     for (int n = 0; n < kScanStates; ++n) {
       ends.A[k][n] = in.A[n * in.A_stride + c + k] * kLog2e;
       ends.h[k][n] = 0;
-      slowest[k][n / 4] = n % 4 == 0 ? ends.A[k][n] : fmaxf(slowest[k][n / 4], ends.A[k][n]);
     }
   }
   ends.u.begin(in.u, in.u_stride, rows, c, true);
@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int
   };
   const int last_tile = (rows.tokens - 1) / kScanTile * kScanTile;
   HalfStates<T> next = load_states(last_tile);
-  ends.load(rows.tokens - 1);
+  ends.load((rows.tokens - 1) / ends.kGroup * ends.kGroup, rows.tokens);
   int buffer = 0;
   for (int start = last_tile; start >= 0; start -= kScanTile, buffer ^= 1) {
     store_half_states(next, &B[buffer][tile_token][half]);
@@ -115,7 +115,13 @@ __global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int
       quads = 0;
 #pragma unroll
       for (int q = 0; q < 4; ++q) {
-        const bool left = slowest[0][q] * ends.sum[0] > kGone || slowest[1][q] * ends.sum[1] > kGone;
+        bool left = false;
+#pragma unroll
+        for (int k = 0; k < 2; ++k) {
+          const float* A = &ends.A[k][q * 4];
+          const float slowest = fmaxf(fmaxf(A[0], A[1]), fmaxf(A[2], A[3]));
+          left = left || slowest * ends.sum[k] > kGone;
+        }
         if (__any_sync(0xffffffffu, left)) quads = q + 1;
       }
     }

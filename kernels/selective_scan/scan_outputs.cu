@@ -8,7 +8,7 @@ namespace {
 template <class T, bool kSoftplus, bool kGate, ScanJoin kJoin>
 __global__ void __launch_bounds__(kScanThreads, 8)
     outputs_kernel(Scan<T> scan, int direction, int blocks_a_segment) {
-  constexpr int kGroup = sizeof(T) == 2 ? 4 : 2;  // tokens loaded ahead
+  constexpr int kGroup = 2;  // tokens loaded ahead
   using Pair = Pack<T, 2>;
   __shared__ __align__(16) float B[2][kScanTile][kScanStates], C[2][kScanTile][kScanStates];
   const int tid = static_cast<int>(threadIdx.x);

@@ -103,6 +103,7 @@ void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state) {
   }
   table_.assign(cuda, std::move(sequences));
   cuda.copy_in(tokens, batch.tokens.data(), L * 4);
+  cuda.mark(kBegunMark);
 
   net_.embed(cuda, {tokens, {L}}, x);
   if (!only_last) capture(cuda, x, 0);

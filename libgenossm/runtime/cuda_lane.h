@@ -21,6 +21,8 @@ class CudaLane {
 
   // The batch alone, its rows left on the device: [tokens, columns]. For benchmarks.
   View<const float, 2> forward(Cuda& cuda, std::span<const Tokens> sequences);
+  // The mark that a batch passes when its tokens are on the device.
+  static constexpr int kBegunMark = 5;
 
   Index chunk() const { return chunk_; }
   Index device_bytes() const;
