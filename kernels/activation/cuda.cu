@@ -5,7 +5,7 @@
 namespace genossm {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kWarps = 8;
 
 template <class T>
 __device__ float value_of(ActivationKind kind, float v) {
@@ -29,37 +29,38 @@ __device__ float value_of(ActivationKind kind, float v) {
   return v;
 }
 
+// One warp a row.
 template <class T, int V>
-__global__ void activation_kernel(BasicActivation<T> op) {
-  const Index columns = op.x.extent[1] / V;
-  const Index i = static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x;
-  const Index t = i / columns, d = i % columns * V;
-  if (t >= op.x.extent[0]) return;
-  float x[V], y[V];
-  load_pack<T, V>(op.x.row(t) + d, x);
-  if (op.gate.empty()) {
+__global__ void __launch_bounds__(kWarps * 32) activation_kernel(BasicActivation<T> op) {
+  const Index t = static_cast<Index>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const auto [L, D] = op.x.extent;
+  if (t >= L) return;
+  for (Index d = threadIdx.x % 32 * V; d < D; d += 32 * V) {
+    float x[V], y[V];
+    load_pack<T, V>(op.x.row(t) + d, x);
+    if (op.gate.empty()) {
 #pragma unroll
-    for (int k = 0; k < V; ++k) y[k] = value_of<T>(op.kind, x[k]);
-  } else {
-    load_pack<T, V>(op.gate.row(t) + d, y);
+      for (int k = 0; k < V; ++k) y[k] = value_of<T>(op.kind, x[k]);
+    } else {
+      load_pack<T, V>(op.gate.row(t) + d, y);
 #pragma unroll
-    for (int k = 0; k < V; ++k) y[k] = x[k] * value_of<T>(op.kind, y[k]);
+      for (int k = 0; k < V; ++k) y[k] = x[k] * value_of<T>(op.kind, y[k]);
+    }
+    if (op.accumulate) {
+      float before[V];
+      load_pack<T, V>(op.y.row(t) + d, before);
+#pragma unroll
+      for (int k = 0; k < V; ++k) y[k] += before[k];
+    }
+    store_pack<T, V>(op.y.row(t) + d, y);
   }
-  if (op.accumulate) {
-    float before[V];
-    load_pack<T, V>(op.y.row(t) + d, before);
-#pragma unroll
-    for (int k = 0; k < V; ++k) y[k] += before[k];
-  }
-  store_pack<T, V>(op.y.row(t) + d, y);
 }
 
 template <class T, int V>
 void start(Cuda& cuda, const BasicActivation<T>& op) {
-  const Index n = op.x.size() / V;
-  if (n == 0) return;
-  activation_kernel<T, V>
-      <<<static_cast<unsigned>(div_up(n, kThreads)), kThreads, 0, stream_of(cuda)>>>(op);
+  if (op.x.size() == 0) return;
+  const auto blocks = static_cast<unsigned>(div_up(op.x.extent[0], kWarps));
+  activation_kernel<T, V><<<blocks, kWarps * 32, 0, stream_of(cuda)>>>(op);
   ok_launch();
 }
 

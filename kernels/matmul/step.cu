@@ -6,9 +6,9 @@ namespace genossm {
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kRowTiles = 4;              // of 16 rows, a warp
-constexpr int kRows = 16 * kRowTiles;     // rows of a warp
-constexpr int kColumns = 32;              // columns that a warp finishes at once
+constexpr int kRowTiles = 2;           // of 16 rows
+constexpr int kRows = 16 * kRowTiles;  // of a block; its warps share out the columns
+constexpr int kColumns = 32;           // that a warp finishes at once
 
 __device__ __forceinline__ void mma_16816(float (&c)[4], const unsigned (&a)[4],
                                           const unsigned (&b)[2]) {
@@ -25,63 +25,71 @@ __device__ __forceinline__ unsigned pair_at(const bf16* p) {
 
 // The columns of the four products are dealt out so that each lane ends up with eight neighbours of
 // one row: 16-byte stores. Column i of product j is column 8 (i / 2) + 2 j + i % 2 of the 32.
-template <int kSteps>
-__global__ void __launch_bounds__(kWarps * 32)
-    step_kernel(View<const bf16, 2> x, const bf16* __restrict__ w, Index ld,
-                View<const float, 1> bias, View<bf16, 2> y, int columns_a_block) {
-  const int lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
-  const Index first = (static_cast<Index>(blockIdx.x) * kWarps + threadIdx.x / 32) * kRows;
+template <int kSteps, bool kWhole>
+__device__ __forceinline__ void step_rows(View<const bf16, 2> x, const bf16* __restrict__ w, Index ld,
+                                          View<const float, 1> bias, View<bf16, 2> y, Index first) {
+  const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, q = lane % 4;
   const Index L = x.extent[0];
-  if (first >= L) return;
   unsigned a[kRowTiles][kSteps][4];
 #pragma unroll
   for (int r = 0; r < kRowTiles; ++r) {
     const Index top = first + r * 16 + g, low = top + 8;
+    const bf16 *at_top = x.row(top) + 2 * q, *at_low = x.row(low) + 2 * q;
 #pragma unroll
     for (int s = 0; s < kSteps; ++s) {
-      const int k = s * 16 + 2 * q;
-      a[r][s][0] = top < L ? pair_at(x.row(top) + k) : 0u;
-      a[r][s][1] = low < L ? pair_at(x.row(low) + k) : 0u;
-      a[r][s][2] = top < L ? pair_at(x.row(top) + k + 8) : 0u;
-      a[r][s][3] = low < L ? pair_at(x.row(low) + k + 8) : 0u;
+      a[r][s][0] = kWhole || top < L ? pair_at(at_top + s * 16) : 0u;
+      a[r][s][1] = kWhole || low < L ? pair_at(at_low + s * 16) : 0u;
+      a[r][s][2] = kWhole || top < L ? pair_at(at_top + s * 16 + 8) : 0u;
+      a[r][s][3] = kWhole || low < L ? pair_at(at_low + s * 16 + 8) : 0u;
     }
   }
   const int N = static_cast<int>(y.extent[1]);
-  const int begin = static_cast<int>(blockIdx.y) * columns_a_block;
-  const int end = min(N, begin + columns_a_block);
-  for (int n = begin; n < end; n += kColumns) {
+  for (int n = static_cast<int>(threadIdx.x) / 32 * kColumns; n < N; n += kWarps * kColumns) {
     unsigned b[4][kSteps][2];
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const bf16* row = w + static_cast<Index>(n + 8 * (g / 2) + 2 * j + g % 2) * ld;
+      const bf16* row = w + static_cast<Index>(n + 8 * (g / 2) + 2 * j + g % 2) * ld + 2 * q;
 #pragma unroll
       for (int s = 0; s < kSteps; ++s) {
-        b[j][s][0] = pair_at(row + s * 16 + 2 * q);
-        b[j][s][1] = pair_at(row + s * 16 + 2 * q + 8);
+        b[j][s][0] = pair_at(row + s * 16);
+        b[j][s][1] = pair_at(row + s * 16 + 8);
       }
     }
     float offset[8] = {};
     if (!bias.empty()) load_pack<float, 8>(bias.data + n + 8 * q, offset);
 #pragma unroll
     for (int r = 0; r < kRowTiles; ++r) {
-      float c[4][4] = {};
+      float c[4][4];
 #pragma unroll
-      for (int s = 0; s < kSteps; ++s) {
+      for (int j = 0; j < 4; ++j) {
+        c[j][0] = c[j][2] = offset[2 * j];
+        c[j][1] = c[j][3] = offset[2 * j + 1];
 #pragma unroll
-        for (int j = 0; j < 4; ++j) mma_16816(c[j], a[r][s], b[j][s]);
+        for (int s = 0; s < kSteps; ++s) mma_16816(c[j], a[r][s], b[j][s]);
+      }
+      float out[2][8];
+#pragma unroll
+      for (int i = 0; i < 16; ++i) {
+        out[i / 8][i % 8] = softplus_of<bf16>(c[i % 8 / 2][2 * (i / 8) + i % 2]);
       }
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const Index row = first + r * 16 + half * 8 + g;
-        if (row >= L) continue;
-        float out[8];
-#pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          out[i] = softplus_of<bf16>(c[i / 2][2 * half + i % 2] + offset[i]);
-        }
-        store_pack<bf16, 8>(y.row(row) + n + 8 * q, out);
+        if (kWhole || row < L) store_pack<bf16, 8>(y.row(row) + n + 8 * q, out[half]);
       }
     }
+  }
+}
+
+template <int kSteps>
+__global__ void __launch_bounds__(kWarps * 32, kSteps == 1 ? 8 : 4)
+    step_kernel(View<const bf16, 2> x, const bf16* __restrict__ w, Index ld,
+                View<const float, 1> bias, View<bf16, 2> y) {
+  const Index first = static_cast<Index>(blockIdx.x) * kRows;
+  if (first + kRows <= x.extent[0]) {
+    step_rows<kSteps, true>(x, w, ld, bias, y, first);
+  } else {
+    step_rows<kSteps, false>(x, w, ld, bias, y, first);
   }
 }
 
@@ -94,15 +102,12 @@ bool step_fits(View<const bf16, 2> x, View<bf16, 2> y, Index K) {
 
 void run_step(Cuda& cuda, View<const bf16, 2> x, const bf16* w, Index ld, View<const float, 1> bias,
               View<bf16, 2> y) {
-  const Index L = x.extent[0], N = y.extent[1];
+  const Index L = x.extent[0];
   if (L == 0) return;
-  // Enough blocks to fill the device for short inputs too.
-  const int columns = N % 128 == 0 ? 128 : kColumns;
-  const dim3 grid(static_cast<unsigned>(div_up(L, kWarps * kRows)),
-                  static_cast<unsigned>(div_up(N, columns)));
+  const auto grid = static_cast<unsigned>(div_up(L, kRows));
   const auto start = [&](auto steps) {
     step_kernel<decltype(steps)::value>
-        <<<grid, kWarps * 32, 0, stream_of(cuda)>>>(x, w, ld, bias, y, columns);
+        <<<grid, kWarps * 32, 0, stream_of(cuda)>>>(x, w, ld, bias, y);
   };
   switch (x.extent[1] / 16) {
     case 1:

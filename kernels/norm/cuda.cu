@@ -122,7 +122,7 @@ void run_any(Cuda& cuda, const BasicNorm<X, Y>& op) {
   };
   const bool whole = op.group == 0 || op.group == D;
   if (whole && D % V == 0 && D <= 32 * V * 16 && fits(op.x) && fits(op.residual) && fits(op.z) &&
-      fits(op.y) && fits(op.weight) && fits(op.bias)) {
+      fits(op.y) && aligned_for(op.weight.data, 0, V) && aligned_for(op.bias.data, 0, V)) {
     if (D <= 32 * V * 2) {
       norm_kernel<X, Y, 2><<<blocks, kWarps * 32, 0, stream_of(cuda)>>>(op);
     } else if (D <= 32 * V * 8) {

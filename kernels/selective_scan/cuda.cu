@@ -6,8 +6,8 @@
 namespace genossm {
 namespace {
 
-constexpr int kThreads = 128;
-constexpr int kAhead = 16;  // segments loaded ahead: the carry waits for memory, not for arithmetic
+constexpr int kThreads = 32;  // small blocks spread over all multiprocessors
+constexpr int kAhead = 32;  // segments loaded ahead: the carry waits for memory, not for arithmetic
 
 // One thread a state of a channel of a sequence; turns ends into starts, in place.
 template <class T>

@@ -91,8 +91,18 @@ struct Pairs {
   }
   __device__ __forceinline__ Value get() const { return *reinterpret_cast<const Value*>(base + at); }
   __device__ __forceinline__ void put(Value v) const { *reinterpret_cast<Value*>(base + at) = v; }
+  // Into shared memory, asynchronously.
+  __device__ __forceinline__ void fetch(Value* to) const {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(
+                     static_cast<unsigned>(__cvta_generic_to_shared(to))),
+                 "l"(base + at), "n"(sizeof(Value)));
+  }
   __device__ __forceinline__ void next() { at += step; }
 };
+__device__ __forceinline__ void fetch_commit() { asm volatile("cp.async.commit_group;"); }
+__device__ __forceinline__ void fetch_wait_for_all_but_last() {
+  asm volatile("cp.async.wait_group 1;" ::: "memory");
+}
 
 // The phases for 16 states, one group, two channels a thread; scan_ends.cu and scan_outputs.cu.
 template <class T>

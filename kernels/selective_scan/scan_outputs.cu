@@ -8,8 +8,12 @@ namespace {
 template <class T, bool kSoftplus, bool kGate, ScanJoin kJoin>
 __global__ void __launch_bounds__(kScanThreads, 8)
     outputs_kernel(Scan<T> scan, int direction, int blocks_a_segment) {
-  constexpr int kGroup = 2;  // tokens loaded ahead
+  // Inputs come some tokens ahead into a thread's own places in shared memory, which costs no
+  // registers and needs no barrier.
+  constexpr int kGroup = sizeof(T) == 2 ? 8 : 4;  // tokens that are fetched together
+  constexpr int kArrays = 2 + (kGate ? 1 : 0) + (kJoin != ScanJoin::set ? 1 : 0);
   using Pair = Pack<T, 2>;
+  __shared__ Pair fetched[2][kArrays][kGroup][kScanThreads];
   __shared__ __align__(16) float B[2][kScanTile][kScanStates], C[2][kScanTile][kScanStates];
   const int tid = static_cast<int>(threadIdx.x);
   const Index segment = blockIdx.x / blocks_a_segment;
@@ -50,19 +54,21 @@ __global__ void __launch_bounds__(kScanThreads, 8)
     next_B = load_half_states(in.B + row * in.B_stride + half, scan.aligned_states);
     next_C = load_half_states(in.C + row * in.C_stride + half, scan.aligned_states);
   };
-  Pair next_u[kGroup], next_dt[kGroup], next_z[kGroup], next_y[kGroup];
-  const auto load = [&](int first) {
+  const auto fetch = [&](int first, int side) {
 #pragma unroll
     for (int i = 0; i < kGroup; ++i) {
       if (first + i >= rows.tokens) break;
-      next_u[i] = u.get(), next_dt[i] = dt.get();
-      u.next(), dt.next();
-      if constexpr (kGate) next_z[i] = z.get(), z.next();
-      if constexpr (kJoin != ScanJoin::set) next_y[i] = before.get(), before.next();
+      int array = 0;
+      u.fetch(&fetched[side][array++][i][tid]), u.next();
+      dt.fetch(&fetched[side][array++][i][tid]), dt.next();
+      if constexpr (kGate) z.fetch(&fetched[side][array++][i][tid]), z.next();
+      if constexpr (kJoin != ScanJoin::set) before.fetch(&fetched[side][array][i][tid]), before.next();
     }
+    fetch_commit();
   };
   load_states(0);
-  load(0);
+  fetch(0, 0);
+  int side = 0;
   int buffer = 0;
   for (int start = 0; start < rows.tokens; start += kScanTile, buffer ^= 1) {
     store_half_states(next_B, &B[buffer][tile_token][half]);
@@ -72,22 +78,20 @@ __global__ void __launch_bounds__(kScanThreads, 8)
     const int count = min(kScanTile, rows.tokens - start);
 #pragma unroll 1
     for (int g = 0; g < count; g += kGroup) {
-      Pair now_u[kGroup], now_dt[kGroup], now_z[kGroup], now_y[kGroup];
-#pragma unroll
-      for (int i = 0; i < kGroup; ++i) {
-        now_u[i] = next_u[i], now_dt[i] = next_dt[i];
-        if constexpr (kGate) now_z[i] = next_z[i];
-        if constexpr (kJoin != ScanJoin::set) now_y[i] = next_y[i];
-      }
-      load(start + g + kGroup);
-#pragma unroll
+      fetch(start + g + kGroup, side ^ 1);
+      fetch_wait_for_all_but_last();
+#pragma unroll 2
       for (int i = 0; i < kGroup; ++i) {
         if (g + i >= count) break;
+        const Pair now_u = fetched[side][0][i][tid], now_dt = fetched[side][1][i][tid];
+        Pair now_z, now_y;
+        if constexpr (kGate) now_z = fetched[side][2][i][tid];
+        if constexpr (kJoin != ScanJoin::set) now_y = fetched[side][kArrays - 1][i][tid];
         float d[2], du[2], v[2];
 #pragma unroll
         for (int k = 0; k < 2; ++k) {
-          const float x = to_float(now_u[i].v[k]);
-          d[k] = to_float(now_dt[i].v[k]) + bias[k];
+          const float x = to_float(now_u.v[k]);
+          d[k] = to_float(now_dt.v[k]) + bias[k];
           if constexpr (kSoftplus) d[k] = softplus_of<T>(d[k]);
           du[k] = d[k] * x;
           v[k] = skip[k] * x;
@@ -110,14 +114,15 @@ __global__ void __launch_bounds__(kScanThreads, 8)
         Pair out;
 #pragma unroll
         for (int k = 0; k < 2; ++k) {
-          if constexpr (kJoin == ScanJoin::sum_first) v[k] += to_float(now_y[i].v[k]);
-          if constexpr (kGate) v[k] *= silu_of<T>(to_float(now_z[i].v[k]));
-          if constexpr (kJoin == ScanJoin::add) v[k] += to_float(now_y[i].v[k]);
+          if constexpr (kJoin == ScanJoin::sum_first) v[k] += to_float(now_y.v[k]);
+          if constexpr (kGate) v[k] *= silu_of<T>(to_float(now_z.v[k]));
+          if constexpr (kJoin == ScanJoin::add) v[k] += to_float(now_y.v[k]);
           out.v[k] = from_float<T>(v[k]);
         }
         if (mine) y.put(out);
         y.next();
       }
+      side ^= 1;
     }
   }
 }

@@ -54,15 +54,16 @@ __device__ __forceinline__ void copies_done() {
 template <int N>
 struct Tiles {
   static constexpr int kRow = N + kPad;
-  bf16 x[kChunk * kXRow];       // as it is
-  bf16 scaled[kChunk * kXRow];  // times what is left of it at the chunk's end
+  bf16 x[kChunk * kXRow];
   bf16 B[kChunk * kRow];
-  bf16 C[kChunk * kRow];  // outputs only, like h
-  bf16 h[N * kXRow];      // the state at the chunk's start
-  float step[kChunk], sum[kChunk], half_sum[2];
 };
-template <int N>
-constexpr std::size_t kEndsBytes = offsetof(Tiles<N>, C) + sizeof(float) * (2 * kChunk + 4);
+
+// The steps of a whole segment, and their sums: computed once, so that no chunk waits for them.
+struct Steps {
+  float step[kCudaSegment];
+  float sum[kCudaSegment];   // of log2 decays, from the start of each chunk
+  bf16 left[kCudaSegment];   // exp(sum of the chunk - sum) step: what is left of an input at its end
+};
 
 // What both phases do for a chunk.
 template <int N>
@@ -71,9 +72,7 @@ struct Chunk {
   SsdSegment rows;
   int head;
   Index group;
-  float A;
-  bf16 *x, *scaled, *B, *C;
-  float *step, *sum, *half_sum;
+  Steps& steps;
 
   __device__ __forceinline__ void fetch_matrix(bf16* to, int to_row, const bf16* from, Index stride,
                                                int columns, int start) const {
@@ -85,56 +84,50 @@ struct Chunk {
       copy_later(to + t * to_row + at, from + row * stride + at, valid);
     }
   }
-  __device__ __forceinline__ void fetch(int start, bool with_C) const {
-    const auto& op = scan.op;
-    fetch_matrix(x, kXRow, op.x.data + head * kWidth, op.x.stride[0], kWidth, start);
-    fetch_matrix(B, Tiles<N>::kRow, op.B.data + group * op.B.stride[1], op.B.stride[0], N, start);
-    if (with_C) {
-      fetch_matrix(C, Tiles<N>::kRow, op.C.data + group * op.C.stride[1], op.C.stride[0], N, start);
-    }
+  __device__ __forceinline__ void fetch_x(bf16* to, int start) const {
+    fetch_matrix(to, kXRow, scan.op.x.data + head * kWidth, scan.op.x.stride[0], kWidth, start);
+  }
+  __device__ __forceinline__ void fetch_states(bf16* to, View<const bf16, 3> from, int start) const {
+    fetch_matrix(to, Tiles<N>::kRow, from.data + group * from.stride[1], from.stride[0], N, start);
   }
 
-  // Steps and sums of log2 decays; padding tokens have a step of 0. Ends with a barrier, after which
-  // the fetched tiles are there too. Returns the chunk's whole sum.
-  __device__ __forceinline__ float prepare(int start) const {
-    const int t = static_cast<int>(threadIdx.x);
-    float d = 0, s = 0;
-    if (t < kChunk) {
-      if (start + t < rows.tokens) d = ssd_step(scan.op, rows.row + rows.step * (start + t), head);
-      s = d * A;
+  // All steps; padding tokens have a step of 0. A warp takes two chunks, a lane two tokens of each. A
+  // barrier must follow.
+  __device__ __forceinline__ void prepare(float A) const {
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+#pragma unroll
+    for (int c = warp; c < static_cast<int>(kCudaSegment) / kChunk; c += kThreads / 32) {
+      const int t = c * kChunk + 2 * lane;
+      float d[2], s[2];
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        d[i] = t + i < rows.tokens ? ssd_step(scan.op, rows.row + rows.step * (t + i), head) : 0.0f;
+        s[i] = d[i] * A;
+      }
+      float both = s[0] + s[1];
 #pragma unroll
       for (int reach = 1; reach < 32; reach <<= 1) {
-        const float before = __shfl_up_sync(0xffffffffu, s, reach);
-        if (t % 32 >= reach) s += before;
+        const float before = __shfl_up_sync(0xffffffffu, both, reach);
+        if (lane >= reach) both += before;
       }
-      if (t % 32 == 31) half_sum[t / 32] = s;
-    }
-    copies_done();
-    __syncthreads();
-    if (t < kChunk) {
-      step[t] = d;
-      sum[t] = t < 32 ? s : s + half_sum[0];
-    }
-    __syncthreads();
-    return sum[kChunk - 1];
-  }
-
-  // scaled[j] = exp(whole - s[j]) d[j] x[j]
-  __device__ __forceinline__ void scale(float whole) const {
-    for (int i = static_cast<int>(threadIdx.x); i < kChunk * kWidth / 8; i += kThreads) {
-      const int t = i / (kWidth / 8), at = t * kXRow + i % (kWidth / 8) * 8;
-      const float w = ex2(whole - sum[t]) * step[t];
-      float v[8];
-      load_pack<bf16, 8>(x + at, v);
+      const float whole = __shfl_sync(0xffffffffu, both, 31);
+      s[0] = both - s[1];
+      s[1] = both;
 #pragma unroll
-      for (int k = 0; k < 8; ++k) v[k] *= w;
-      store_pack<bf16, 8>(scaled + at, v);
+      for (int i = 0; i < 2; ++i) {
+        steps.step[t + i] = d[i];
+        steps.sum[t + i] = s[i];
+        steps.left[t + i] = from_float<bf16>(ex2(whole - s[i]) * d[i]);
+      }
     }
   }
+  __device__ __forceinline__ float whole(int start) const { return steps.sum[start + kChunk - 1]; }
 
-  // h = decay h + B^T scaled, the warp's N / 64 tiles of 16 states.
-  __device__ __forceinline__ void advance(float (&h)[N / 64][8][4], float decay) const {
+  // h = exp(whole) h + (B left)^T x, the warp's N / 64 tiles of 16 states.
+  __device__ __forceinline__ void advance(float (&h)[N / 64][8][4], const bf16* x, const bf16* B,
+                                          int start) const {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    const float decay = ex2(whole(start));
 #pragma unroll
     for (int m = 0; m < N / 64; ++m) {
 #pragma unroll
@@ -145,6 +138,8 @@ struct Chunk {
     }
 #pragma unroll
     for (int k = 0; k < kChunk; k += 16) {
+      const auto* left = reinterpret_cast<const __nv_bfloat162*>(steps.left + start + k);
+      const __nv_bfloat162 near = left[lane % 4], far = left[lane % 4 + 4];
       unsigned a[N / 64][4];
 #pragma unroll
       for (int m = 0; m < N / 64; ++m) {
@@ -152,12 +147,18 @@ struct Chunk {
         const int state = (warp * (N / 64) + m) * 16;
         const int t = k + lane % 8 + lane / 16 * 8, n = state + lane / 8 % 2 * 8;
         load_matrices_turned(a[m], B + t * Tiles<N>::kRow + n);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const __nv_bfloat162 v =
+              __hmul2(*reinterpret_cast<const __nv_bfloat162*>(&a[m][i]), i < 2 ? near : far);
+          a[m][i] = *reinterpret_cast<const unsigned*>(&v);
+        }
       }
 #pragma unroll
       for (int n = 0; n < 8; n += 2) {
         unsigned b[4];
         const int t = k + lane % 16, p = n * 8 + lane / 16 * 8;
-        load_matrices_turned(b, scaled + t * kXRow + p);
+        load_matrices_turned(b, x + t * kXRow + p);
 #pragma unroll
         for (int m = 0; m < N / 64; ++m) {
           multiply_add(h[m][n], a[m], b[0], b[1]);
@@ -185,25 +186,33 @@ __device__ __forceinline__ void for_state(Body body) {
 }
 
 template <int N>
+struct EndsMemory {
+  Tiles<N> tiles[2];  // the next chunk comes while one is worked on
+  Steps steps;
+};
+
+template <int N>
 __global__ void __launch_bounds__(kThreads) ends_kernel(SsdScan<bf16> scan) {
-  extern __shared__ __align__(16) unsigned char memory[];
-  auto& tiles = *reinterpret_cast<Tiles<N>*>(memory);
-  float* sums = reinterpret_cast<float*>(memory + offsetof(Tiles<N>, C));
+  extern __shared__ __align__(16) unsigned char raw[];
+  auto& memory = *reinterpret_cast<EndsMemory<N>*>(raw);
   const int head = static_cast<int>(blockIdx.x % scan.H);
   const Index segment = blockIdx.x / scan.H;
-  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G),
-                       scan.op.A.data[head] * kLog2e, tiles.x, tiles.scaled, tiles.B, nullptr,
-                       sums, sums + kChunk, sums + 2 * kChunk};
+  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G), memory.steps};
+  const auto fetch = [&](int start, Tiles<N>& to) {
+    chunk.fetch_x(to.x, start);
+    chunk.fetch_states(to.B, scan.op.B, start);
+  };
+  fetch(0, memory.tiles[0]);
+  chunk.prepare(scan.op.A.data[head] * kLog2e);
   float h[N / 64][8][4] = {};
   float whole = 0;
-  for (int start = 0; start < chunk.rows.tokens; start += kChunk) {
-    chunk.fetch(start, false);
-    const float total = chunk.prepare(start);
-    chunk.scale(total);
+  int side = 0;
+  for (int start = 0; start < chunk.rows.tokens; start += kChunk, side ^= 1) {
+    copies_done();
     __syncthreads();
-    chunk.advance(h, ex2(total));
-    whole += total;
-    __syncthreads();
+    if (start + kChunk < chunk.rows.tokens) fetch(start + kChunk, memory.tiles[side ^ 1]);
+    chunk.advance(h, memory.tiles[side].x, memory.tiles[side].B, start);
+    whole += chunk.whole(start);
   }
   const Index at = segment * scan.H + head;
   if (threadIdx.x == 0) scan.sums[at] = whole;
@@ -214,17 +223,28 @@ __global__ void __launch_bounds__(kThreads) ends_kernel(SsdScan<bf16> scan) {
 }
 
 template <int N>
+struct OutputsMemory {
+  Tiles<N> tiles;
+  bf16 C[kChunk * Tiles<N>::kRow];
+  bf16 h[N * kXRow];  // the state at the chunk's start
+  Steps steps;
+};
+
+template <int N>
 __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan) {
-  extern __shared__ __align__(16) unsigned char memory[];
-  auto& tiles = *reinterpret_cast<Tiles<N>*>(memory);
+  extern __shared__ __align__(16) unsigned char raw[];
+  auto& memory = *reinterpret_cast<OutputsMemory<N>*>(raw);
+  auto& tiles = memory.tiles;
   const auto& op = scan.op;
   constexpr int kRow = Tiles<N>::kRow;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int head = static_cast<int>(blockIdx.x % scan.H);
   const Index segment = blockIdx.x / scan.H;
-  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G),
-                       op.A.data[head] * kLog2e, tiles.x, tiles.scaled, tiles.B, tiles.C,
-                       tiles.step, tiles.sum, tiles.half_sum};
+  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G), memory.steps};
+  chunk.fetch_states(memory.C, op.C, 0);
+  chunk.fetch_x(tiles.x, 0);
+  chunk.fetch_states(tiles.B, op.B, 0);
+  chunk.prepare(op.A.data[head] * kLog2e);
   float h[N / 64][8][4];
   const float* S = scan.S + (segment * scan.H + head) * N * kWidth;
   for_state<N>([&](int m, int n, int i, int state, int p) {
@@ -232,26 +252,27 @@ __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan
     h[m][n][i] = v.x, h[m][n][i + 1] = v.y;
   });
   for (int start = 0; start < chunk.rows.tokens; start += kChunk) {
-    chunk.fetch(start, true);
     for_state<N>([&](int m, int n, int i, int state, int p) {
-      *reinterpret_cast<unsigned*>(&tiles.h[state * kXRow + p]) = pair_of(h[m][n][i], h[m][n][i + 1]);
+      *reinterpret_cast<unsigned*>(&memory.h[state * kXRow + p]) = pair_of(h[m][n][i], h[m][n][i + 1]);
     });
-    const float total = chunk.prepare(start);
-    chunk.scale(total);
+    copies_done();
+    __syncthreads();
+    const float* sum = memory.steps.sum + start;
+    const float* step = memory.steps.step + start;
 
     // The warp's 16 tokens: rows r and r + 8 of a lane.
     const int first = warp * 16, r = first + lane / 4;
-    const float s0 = tiles.sum[r], s1 = tiles.sum[r + 8];
+    const float s0 = sum[r], s1 = sum[r + 8];
     float y[8][4] = {};
     // exp(s[i]) C[i] h
 #pragma unroll
     for (int k = 0; k < N; k += 16) {
       unsigned a[4];
-      load_matrices(a, tiles.C + (first + lane % 16) * kRow + k + lane / 16 * 8);
+      load_matrices(a, memory.C + (first + lane % 16) * kRow + k + lane / 16 * 8);
 #pragma unroll
       for (int n = 0; n < 8; n += 2) {
         unsigned b[4];
-        load_matrices_turned(b, tiles.h + (k + lane % 16) * kXRow + n * 8 + lane / 16 * 8);
+        load_matrices_turned(b, memory.h + (k + lane % 16) * kXRow + n * 8 + lane / 16 * 8);
         multiply_add(y[n], a, b[0], b[1]);
         multiply_add(y[n + 1], a, b[2], b[3]);
       }
@@ -266,7 +287,7 @@ __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan
 #pragma unroll
       for (int k = 0; k < N; k += 16) {
         unsigned a[4], b[4];
-        load_matrices(a, tiles.C + (first + lane % 16) * kRow + k + lane / 16 * 8);
+        load_matrices(a, memory.C + (first + lane % 16) * kRow + k + lane / 16 * 8);
         // Two tiles of 8 tokens, each with its two halves of 8 states.
         load_matrices(b, tiles.B + (j + lane % 8 + lane / 16 * 8) * kRow + k + lane / 8 % 2 * 8);
         multiply_add(score[0], a, b[0], b[1]);
@@ -276,7 +297,7 @@ __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
         const int c = j + n * 8 + lane % 4 * 2;
-        const float d0 = tiles.step[c], d1 = tiles.step[c + 1], q0 = tiles.sum[c], q1 = tiles.sum[c + 1];
+        const float d0 = step[c], d1 = step[c + 1], q0 = sum[c], q1 = sum[c + 1];
         // Masked before the exponential, which would overflow above the diagonal.
         const float w00 = c <= r ? ex2(s0 - q0) * d0 : 0.0f, w01 = c + 1 <= r ? ex2(s0 - q1) * d1 : 0.0f;
         const float w10 = c <= r + 8 ? ex2(s1 - q0) * d0 : 0.0f;
@@ -292,8 +313,10 @@ __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan
         multiply_add(y[n + 1], p, b[2], b[3]);
       }
     }
-    __syncthreads();  // the scaled tile is whole, and h is no longer read
-    chunk.advance(h, ex2(total));
+    const bool more = start + kChunk < chunk.rows.tokens;
+    __syncthreads();  // C and h are no longer read
+    if (more) chunk.fetch_states(memory.C, op.C, start + kChunk);
+    chunk.advance(h, tiles.x, tiles.B, start);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int t = r + half * 8;
@@ -323,13 +346,16 @@ __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan
         store_pack<bf16, 2>(out, v);
       }
     }
-    __syncthreads();
+    __syncthreads();  // nor are x and B
+    if (!more) break;
+    chunk.fetch_x(tiles.x, start + kChunk);
+    chunk.fetch_states(tiles.B, op.B, start + kChunk);
   }
 }
 
 template <int N>
 void start_ends(Cuda& cuda, const SsdScan<bf16>& scan) {
-  constexpr std::size_t bytes = kEndsBytes<N>;
+  constexpr std::size_t bytes = sizeof(EndsMemory<N>);
   ok(cudaFuncSetAttribute(ends_kernel<N>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
   ends_kernel<N><<<static_cast<unsigned>(scan.segments * scan.H), kThreads, bytes, stream_of(cuda)>>>(scan);
   ok_launch();
@@ -337,7 +363,7 @@ void start_ends(Cuda& cuda, const SsdScan<bf16>& scan) {
 
 template <int N>
 void start_outputs(Cuda& cuda, const SsdScan<bf16>& scan) {
-  constexpr std::size_t bytes = sizeof(Tiles<N>);
+  constexpr std::size_t bytes = sizeof(OutputsMemory<N>);
   ok(cudaFuncSetAttribute(outputs_kernel<N>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
   outputs_kernel<N><<<static_cast<unsigned>(scan.segments * scan.H), kThreads, bytes, stream_of(cuda)>>>(scan);
   ok_launch();

@@ -58,10 +58,11 @@ TEST_F(CudaOps, Activation) {
         launch(reference_, op);
         op.y = got.view();
         launch_anywhere(gpu(), op);
-        EXPECT_TRUE(close(got.view(), want.view(), kFloat) && got.intact()) << static_cast<int>(kind);
+        // The definition itself loses the digits of 1 + erf and 1 + tanh far below zero.
+        EXPECT_TRUE(close(got.view(), want.view(), kFloat, 1e-9) && got.intact()) << static_cast<int>(kind);
         op.y = half.view();
         launch_in_bf16(gpu(), op);
-        EXPECT_TRUE(close(half.view(), want.view(), kHalf) && half.intact());
+        EXPECT_TRUE(close(half.view(), want.view(), kHalf, 1e-9) && half.intact());
       }
     }
   }
@@ -133,7 +134,7 @@ TEST_F(CudaOps, Matmul) {
         EXPECT_TRUE(close(got.view(), want.view(), kFloat) && got.intact());
         got = start;
         launch_in_bf16(gpu(), op);
-        EXPECT_TRUE(close(got.view(), want.view(), kHalf) && got.intact());
+        EXPECT_TRUE(close(got.view(), want.view(), kHalf, 1e-3) && got.intact()) << L << " " << K << " " << N << " " << form;
         if (accumulate) continue;
         // softplus, in both of its forms
         Matrix plus(L, N);
