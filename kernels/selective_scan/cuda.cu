@@ -41,6 +41,7 @@ __global__ void __launch_bounds__(kThreads) carry_kernel(Scan<T> scan, int block
     for (int k = 0; k < kAhead; ++k) {
       if (begin + k >= count) break;
       S[(begin + k) * S_step] = h;
+      // After the last segment of a sequence without a state, h is not used and may be anything.
       h = fmaf(ex2(A * sum[k]), h, end[k]);
     }
   }

@@ -49,6 +49,12 @@ struct Scan {
   __device__ SequenceRows sequence_of(Index segment) const {
     return table ? sequences.rows.data[sequences.of_segment.data[segment]] : one;
   }
+  // What a sequence's last segment leaves behind matters only where the sequence goes on.
+  __device__ bool end_is_used(Index segment, int direction) const {
+    const SequenceRows s = sequence_of(segment);
+    const bool last = (segment - s.first_segment + 1) * kCudaSegment >= s.end - s.begin;
+    return !last || (states != nullptr && direction == 0 && s.state >= 0);
+  }
 };
 
 inline constexpr int kScanThreads = 64;    // a block

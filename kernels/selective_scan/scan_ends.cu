@@ -14,42 +14,46 @@ constexpr float kGone = -44.0f;  // log2 of what counts as nothing beside 1
 
 template <class T, bool kSoftplus>
 struct Ends {
-  static constexpr int kGroup = 2;  // tokens loaded ahead
+  static constexpr int kGroup = sizeof(T) == 2 ? 8 : 4;  // tokens that are fetched together
   using Pair = Pack<T, 2>;
   float A[2][kScanStates], h[2][kScanStates], bias[2], sum[2];
   Pairs<T> u, dt;  // of the token that is loaded next
-  Pair next_u[kGroup], next_dt[kGroup];
+  // A thread's own places in shared memory: nothing else waits for them.
+  Pair (*fetched)[2][kGroup][kScanThreads];
+  int side = 0;
 
   // Tokens [first, first + kGroup) of the segment, last first, as far as there are such.
-  __device__ __forceinline__ void load(int first, int tokens) {
+  __device__ __forceinline__ void fetch(int first, int tokens, int to) {
+    const int tid = static_cast<int>(threadIdx.x);
 #pragma unroll
     for (int i = 0; i < kGroup; ++i) {
       const int t = first + kGroup - 1 - i;
       if (t < 0 || t >= tokens) continue;
-      next_u[i] = u.get(), next_dt[i] = dt.get();
-      u.next(), dt.next();
+      u.fetch(&fetched[to][0][i][tid]), u.next();
+      dt.fetch(&fetched[to][1][i][tid]), dt.next();
     }
+    fetch_commit();
   }
 
   // Tokens [0, count) of the tile, last first, for the first 4 kQuads states.
   template <int kQuads>
   __device__ __forceinline__ void tile(const float (*B)[kScanStates], int start, int count) {
+    const int tid = static_cast<int>(threadIdx.x);
 #pragma unroll 1
-    for (int first = (count - 1) / kGroup * kGroup; first >= 0; first -= kGroup) {
-      Pair now_u[kGroup], now_dt[kGroup];
-#pragma unroll
-      for (int i = 0; i < kGroup; ++i) now_u[i] = next_u[i], now_dt[i] = next_dt[i];
-      if (start + first > 0) load(start + first - kGroup, start + first);
-#pragma unroll
+    for (int first = (count - 1) / kGroup * kGroup; first >= 0; first -= kGroup, side ^= 1) {
+      fetch(start + first - kGroup, start + first, side ^ 1);
+      fetch_wait_for_all_but_last();
+#pragma unroll 2
       for (int i = 0; i < kGroup; ++i) {
         const int t = first + kGroup - 1 - i;
         if (t >= count) continue;
+        const Pair now_u = fetched[side][0][i][tid], now_dt = fetched[side][1][i][tid];
         float d[2], du[2];
 #pragma unroll
         for (int k = 0; k < 2; ++k) {
-          d[k] = to_float(now_dt[i].v[k]) + bias[k];
+          d[k] = to_float(now_dt.v[k]) + bias[k];
           if constexpr (kSoftplus) d[k] = softplus_of<T>(d[k]);
-          du[k] = d[k] * to_float(now_u[i].v[k]);
+          du[k] = d[k] * to_float(now_u.v[k]);
         }
 #pragma unroll
         for (int q = 0; q < kQuads; ++q) {
@@ -73,7 +77,9 @@ struct Ends {
 
 template <class T, bool kSoftplus>
 __global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int blocks_a_segment) {
+  using Mine = Ends<T, kSoftplus>;
   __shared__ __align__(16) float B[2][kScanTile][kScanStates];
+  __shared__ typename Mine::Pair fetched[2][2][Mine::kGroup][kScanThreads];
   const int tid = static_cast<int>(threadIdx.x);
   const Index segment = blockIdx.x / blocks_a_segment;
   const int channel =
@@ -82,8 +88,10 @@ __global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int
   const int c = mine ? channel : scan.D - kScanChannels;
   const ScanInput<T>& in = scan.input[blockIdx.y];
   const SegmentRows rows = segment_rows(scan, segment, in.sign);
+  if (!scan.end_is_used(segment, static_cast<int>(blockIdx.y))) return;
 
-  Ends<T, kSoftplus> ends;
+  Mine ends;
+  ends.fetched = fetched;
 #pragma unroll
   for (int k = 0; k < 2; ++k) {
     ends.bias[k] = in.dt_bias != nullptr ? in.dt_bias[c + k] : 0.0f;
@@ -106,7 +114,7 @@ __global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int
   };
   const int last_tile = (rows.tokens - 1) / kScanTile * kScanTile;
   HalfStates<T> next = load_states(last_tile);
-  ends.load((rows.tokens - 1) / ends.kGroup * ends.kGroup, rows.tokens);
+  ends.fetch((rows.tokens - 1) / Mine::kGroup * Mine::kGroup, rows.tokens, 0);
   int buffer = 0;
   for (int start = last_tile; start >= 0; start -= kScanTile, buffer ^= 1) {
     store_half_states(next, &B[buffer][tile_token][half]);

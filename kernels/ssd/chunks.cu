@@ -74,21 +74,29 @@ struct Chunk {
   Index group;
   Steps& steps;
 
-  __device__ __forceinline__ void fetch_matrix(bf16* to, int to_row, const bf16* from, Index stride,
-                                               int columns, int start) const {
-    const int packs = columns / 8;
-    for (int i = static_cast<int>(threadIdx.x); i < kChunk * packs; i += kThreads) {
-      const int t = i / packs, at = i % packs * 8;
-      const bool valid = start + t < rows.tokens;
-      const Index row = rows.row + rows.step * (valid ? start + t : 0);
-      copy_later(to + t * to_row + at, from + row * stride + at, valid);
+  template <int kColumns>
+  __device__ __forceinline__ void fetch_matrix(bf16* to, const bf16* from, Index stride, int start) const {
+    constexpr int kPacks = kColumns / 8, kAtOnce = kThreads / kPacks, kTo = kColumns + kPad;
+    const int t = static_cast<int>(threadIdx.x) / kPacks, at = static_cast<int>(threadIdx.x) % kPacks * 8;
+    const Index step = rows.step * stride;
+    const bf16* p = from + rows.row * stride + (start + t) * step + at;
+    bf16* q = to + t * kTo + at;
+    if (start + kChunk <= rows.tokens) {
+#pragma unroll
+      for (int i = 0; i < kChunk; i += kAtOnce) copy_later(q + i * kTo, p + i * step, true);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kChunk; i += kAtOnce) {
+        const bool valid = start + t + i < rows.tokens;
+        copy_later(q + i * kTo, valid ? p + i * step : from, valid);
+      }
     }
   }
   __device__ __forceinline__ void fetch_x(bf16* to, int start) const {
-    fetch_matrix(to, kXRow, scan.op.x.data + head * kWidth, scan.op.x.stride[0], kWidth, start);
+    fetch_matrix<kWidth>(to, scan.op.x.data + head * kWidth, scan.op.x.stride[0], start);
   }
   __device__ __forceinline__ void fetch_states(bf16* to, View<const bf16, 3> from, int start) const {
-    fetch_matrix(to, Tiles<N>::kRow, from.data + group * from.stride[1], from.stride[0], N, start);
+    fetch_matrix<N>(to, from.data + group * from.stride[1], from.stride[0], start);
   }
 
   // All steps; padding tokens have a step of 0. A warp takes two chunks, a lane two tokens of each. A
@@ -197,6 +205,7 @@ __global__ void __launch_bounds__(kThreads) ends_kernel(SsdScan<bf16> scan) {
   auto& memory = *reinterpret_cast<EndsMemory<N>*>(raw);
   const int head = static_cast<int>(blockIdx.x % scan.H);
   const Index segment = blockIdx.x / scan.H;
+  if (!scan.end_is_used(segment)) return;
   const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G), memory.steps};
   const auto fetch = [&](int start, Tiles<N>& to) {
     chunk.fetch_x(to.x, start);
@@ -231,7 +240,7 @@ struct OutputsMemory {
 };
 
 template <int N>
-__global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan) {
+__global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdScan<bf16> scan) {
   extern __shared__ __align__(16) unsigned char raw[];
   auto& memory = *reinterpret_cast<OutputsMemory<N>*>(raw);
   auto& tiles = memory.tiles;
@@ -277,13 +286,15 @@ __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan
         multiply_add(y[n + 1], a, b[2], b[3]);
       }
     }
-    const float e0 = ex2(s0), e1 = ex2(s1);
+    // exp(s[i] - s[j]) in two factors around the token before the warp's own, none above 1: one for
+    // the earlier tokens, one for the rows.
+    const float border = first > 0 ? sum[first - 1] : 0.0f, from_start = ex2(border);
 #pragma unroll
-    for (int n = 0; n < 8; ++n) y[n][0] *= e0, y[n][1] *= e0, y[n][2] *= e1, y[n][3] *= e1;
-    // Blocks of 16 earlier tokens, none beyond the warp's own.
-#pragma unroll 1
-    for (int j = 0; j <= first; j += 16) {
-      float score[2][4] = {};
+    for (int n = 0; n < 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) y[n][i] *= from_start;
+    }
+    const auto scores = [&](int j, float (&score)[2][4]) {
 #pragma unroll
       for (int k = 0; k < N; k += 16) {
         unsigned a[4], b[4];
@@ -293,10 +304,41 @@ __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan
         multiply_add(score[0], a, b[0], b[1]);
         multiply_add(score[1], a, b[2], b[3]);
       }
+    };
+    const auto add_inputs = [&](int j, const unsigned (&p)[4]) {
+#pragma unroll
+      for (int n = 0; n < 8; n += 2) {
+        unsigned b[4];
+        load_matrices_turned(b, tiles.x + (j + lane % 16) * kXRow + n * 8 + lane / 16 * 8);
+        multiply_add(y[n], p, b[0], b[1]);
+        multiply_add(y[n + 1], p, b[2], b[3]);
+      }
+    };
+#pragma unroll 1
+    for (int j = 0; j < first; j += 16) {
+      float score[2][4] = {};
+      scores(j, score);
       unsigned p[4];
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
         const int c = j + n * 8 + lane % 4 * 2;
+        const float w0 = ex2(border - sum[c]) * step[c], w1 = ex2(border - sum[c + 1]) * step[c + 1];
+        p[2 * n] = pair_of(score[n][0] * w0, score[n][1] * w1);
+        p[2 * n + 1] = pair_of(score[n][2] * w0, score[n][3] * w1);
+      }
+      add_inputs(j, p);
+    }
+    const float e0 = ex2(s0 - border), e1 = ex2(s1 - border);
+#pragma unroll
+    for (int n = 0; n < 8; ++n) y[n][0] *= e0, y[n][1] *= e0, y[n][2] *= e1, y[n][3] *= e1;
+    {
+      // The warp's own tokens, up to the diagonal.
+      float score[2][4] = {};
+      scores(first, score);
+      unsigned p[4];
+#pragma unroll
+      for (int n = 0; n < 2; ++n) {
+        const int c = first + n * 8 + lane % 4 * 2;
         const float d0 = step[c], d1 = step[c + 1], q0 = sum[c], q1 = sum[c + 1];
         // Masked before the exponential, which would overflow above the diagonal.
         const float w00 = c <= r ? ex2(s0 - q0) * d0 : 0.0f, w01 = c + 1 <= r ? ex2(s0 - q1) * d1 : 0.0f;
@@ -305,45 +347,39 @@ __global__ void __launch_bounds__(kThreads, 3) outputs_kernel(SsdScan<bf16> scan
         p[2 * n] = pair_of(score[n][0] * w00, score[n][1] * w01);
         p[2 * n + 1] = pair_of(score[n][2] * w10, score[n][3] * w11);
       }
-#pragma unroll
-      for (int n = 0; n < 8; n += 2) {
-        unsigned b[4];
-        load_matrices_turned(b, tiles.x + (j + lane % 16) * kXRow + n * 8 + lane / 16 * 8);
-        multiply_add(y[n], p, b[0], b[1]);
-        multiply_add(y[n + 1], p, b[2], b[3]);
-      }
+      add_inputs(first, p);
     }
     const bool more = start + kChunk < chunk.rows.tokens;
     __syncthreads();  // C and h are no longer read
     if (more) chunk.fetch_states(memory.C, op.C, start + kChunk);
     chunk.advance(h, tiles.x, tiles.B, start);
+    const int channel = head * kWidth + lane % 4 * 2;
+    const Index top = chunk.rows.row + chunk.rows.step * (start + r), low = top + chunk.rows.step * 8;
+    const bool valid[2] = {start + r < chunk.rows.tokens, start + r + 8 < chunk.rows.tokens};
+    bf16* out[2] = {op.y.row(top) + channel, op.y.row(low) + channel};
+    const bf16* z[2] = {op.z.row(top) + channel, op.z.row(low) + channel};
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int t = r + half * 8;
-      if (start + t >= chunk.rows.tokens) continue;
-      const Index row = chunk.rows.row + chunk.rows.step * (start + t);
+    for (int n = 0; n < 8; ++n) {
+      float skip[2] = {};
+      if (!op.skip.empty()) load_pack<float, 2>(op.skip.data + channel + n * 8, skip);
 #pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        const int p = n * 8 + lane % 4 * 2, channel = head * kWidth + p;
-        float v[2] = {y[n][2 * half], y[n][2 * half + 1]};
-        if (!op.skip.empty()) {
-          float x[2];
-          load_pack<bf16, 2>(tiles.x + t * kXRow + p, x);
-          v[0] = fmaf(op.skip.data[channel], x[0], v[0]);
-          v[1] = fmaf(op.skip.data[channel + 1], x[1], v[1]);
-        }
+      for (int half = 0; half < 2; ++half) {
+        if (!valid[half]) continue;
+        float v[2], x[2];
+        load_pack<bf16, 2>(tiles.x + (r + half * 8) * kXRow + n * 8 + lane % 4 * 2, x);
+#pragma unroll
+        for (int i = 0; i < 2; ++i) v[i] = fmaf(skip[i], x[i], y[n][2 * half + i]);
         if (!op.z.empty()) {
-          float z[2];
-          load_pack<bf16, 2>(op.z.row(row) + channel, z);
-          v[0] *= silu_of<bf16>(z[0]), v[1] *= silu_of<bf16>(z[1]);
+          float gate[2];
+          load_pack<bf16, 2>(z[half] + n * 8, gate);
+          v[0] *= silu_of<bf16>(gate[0]), v[1] *= silu_of<bf16>(gate[1]);
         }
-        bf16* out = op.y.row(row) + channel;
         if (op.accumulate) {
           float before[2];
-          load_pack<bf16, 2>(out, before);
+          load_pack<bf16, 2>(out[half] + n * 8, before);
           v[0] += before[0], v[1] += before[1];
         }
-        store_pack<bf16, 2>(out, v);
+        store_pack<bf16, 2>(out[half] + n * 8, v);
       }
     }
     __syncthreads();  // nor are x and B
@@ -376,7 +412,8 @@ bool ssd_chunks_fit(const SsdScan<bf16>& scan) {
   return scan.P == kWidth && (scan.N == 64 || scan.N == 128) && op.B.stride[2] == 1 &&
          op.C.stride[2] == 1 && op.B.stride[1] % 8 == 0 && op.C.stride[1] % 8 == 0 &&
          aligned_for(op.x.data, op.x.stride[0], 8) && aligned_for(op.B.data, op.B.stride[0], 8) &&
-         aligned_for(op.C.data, op.C.stride[0], 8) && aligned_for(op.y.data, op.y.stride[0], 2) &&
+         aligned_for(op.C.data, op.C.stride[0], 8) &&
+         aligned_for(op.skip.data, 0, 2) && aligned_for(op.y.data, op.y.stride[0], 2) &&
          (op.z.empty() || aligned_for(op.z.data, op.z.stride[0], 2));
 }
 void ssd_chunks_ends(Cuda& cuda, const SsdScan<bf16>& scan) {
