@@ -37,7 +37,7 @@ struct Taps {
 };
 
 template <class T, int V, int W, bool kForward, bool kReverse>
-__global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
+__global__ void __launch_bounds__(kThreads, 4) conv_kernel(Strips<T> strips) {
   const auto& op = strips.op;
   const Index D = op.x.extent[1];
   const int unused = W == 4 ? 0 : W - strips.taps;
