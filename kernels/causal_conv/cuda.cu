@@ -37,7 +37,7 @@ struct Taps {
 };
 
 template <class T, int V, int W, bool kForward, bool kReverse>
-__global__ void __launch_bounds__(kThreads, 4) conv_kernel(Strips<T> strips) {
+__global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
   const auto& op = strips.op;
   const Index D = op.x.extent[1];
   const int unused = W == 4 ? 0 : W - strips.taps;
@@ -78,12 +78,13 @@ __global__ void __launch_bounds__(kThreads, 4) conv_kernel(Strips<T> strips) {
   Taps<T, V, W> forward, reverse;
   if constexpr (kForward) forward.load(op.forward, c, unused);
   if constexpr (kReverse) reverse.load(op.reverse, c, unused);
-  // x[t - kBack .. t + kAhead]
+  // x[0 .. kWindow - 1] is x[t - kBack .. t + kAhead] of the first of kAtOnce tokens; the others' lie
+  // behind it, and only once for all of them does the window move.
   constexpr int kBack = kForward ? W - 1 : 0, kAhead = kReverse ? W - 1 : 0;
-  constexpr int kWindow = kBack + kAhead + 1;
-  float x[kWindow][V];
+  constexpr int kWindow = kBack + kAhead + 1, kAtOnce = 4;
+  float x[kWindow - 1 + kAtOnce][V];
 #pragma unroll
-  for (int k = 0; k < kWindow - 1; ++k) input(t0 - kBack + k, x[k + 1]);
+  for (int k = 0; k < kWindow - 1; ++k) input(t0 - kBack + k, x[k]);
   const auto put = [&](View<T, 2> y, Index t, float (&sum)[V]) {
     if (op.silu) {
 #pragma unroll
@@ -92,7 +93,6 @@ __global__ void __launch_bounds__(kThreads, 4) conv_kernel(Strips<T> strips) {
     store_pack<T, V>(y.row(sequence.begin + t) + c, sum);
   };
   // Away from the ends of a sequence inputs are taken as they lie, a few tokens ahead of their use.
-  constexpr int kAtOnce = 4;
   using Raw = Pack<T, V>;
   Raw next[kAtOnce];
   const T* from = op.x.row(sequence.begin + t0 + kAhead) + c;
@@ -111,21 +111,17 @@ __global__ void __launch_bounds__(kThreads, 4) conv_kernel(Strips<T> strips) {
   };
   fetch(t0 + kAhead);
   for (Index t = t0; t < t1; t += kAtOnce) {
-    Raw now[kAtOnce];
-#pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) now[j] = next[j];
-    if (t + kAtOnce < t1) fetch(t + kAtOnce + kAhead);
+    const bool inside = t + kAtOnce + kAhead <= L;
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
 #pragma unroll
-      for (int k = 0; k < kWindow - 1; ++k) {
-#pragma unroll
-        for (int i = 0; i < V; ++i) x[k][i] = x[k + 1][i];
-      }
-#pragma unroll
       for (int i = 0; i < V; ++i) {
-        x[kWindow - 1][i] = t + j + kAhead < L ? to_float(now[j].v[i]) : 0.0f;
+        x[kWindow - 1 + j][i] = inside || t + j + kAhead < L ? to_float(next[j].v[i]) : 0.0f;
       }
+    }
+    if (t + kAtOnce < t1) fetch(t + kAtOnce + kAhead);
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
       if (t + j >= t1) break;
       if constexpr (kForward) {
         float sum[V];
@@ -134,7 +130,7 @@ __global__ void __launch_bounds__(kThreads, 4) conv_kernel(Strips<T> strips) {
           sum[i] = forward.bias[i];
 #pragma unroll
           for (int k = 0; k < W; ++k) {
-            if (k >= unused) sum[i] = fmaf(forward.w[k][i], x[k][i], sum[i]);
+            if (k >= unused) sum[i] = fmaf(forward.w[k][i], x[j + k][i], sum[i]);
           }
         }
         put(op.forward.y, t + j, sum);
@@ -146,11 +142,16 @@ __global__ void __launch_bounds__(kThreads, 4) conv_kernel(Strips<T> strips) {
           sum[i] = reverse.bias[i];
 #pragma unroll
           for (int k = 0; k < W; ++k) {
-            if (k >= unused) sum[i] = fmaf(reverse.w[k][i], x[kWindow - 1 - k][i], sum[i]);
+            if (k >= unused) sum[i] = fmaf(reverse.w[k][i], x[j + kWindow - 1 - k][i], sum[i]);
           }
         }
         put(op.reverse.y, t + j, sum);
       }
+    }
+#pragma unroll
+    for (int k = 0; k < kWindow - 1; ++k) {
+#pragma unroll
+      for (int i = 0; i < V; ++i) x[k][i] = x[k + kAtOnce][i];
     }
   }
 }

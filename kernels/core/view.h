@@ -33,8 +33,8 @@ struct View {
 
   // A view of mutable elements serves where one of constant elements is wanted.
   template <class U>
-    requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>)
-  constexpr View(const View<U, Rank>& other)
+  requires(std::is_same_v<const U, T> &&
+           !std::is_same_v<U, T>) constexpr View(const View<U, Rank>& other)
       : data(other.data), extent(other.extent), stride(other.stride) {}
 
   constexpr bool empty() const { return data == nullptr; }

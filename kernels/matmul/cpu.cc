@@ -90,6 +90,14 @@ constexpr Index kBf16Depth = 32;
 
 }  // namespace
 
+// Whether oneDNN keeps f32 weights packed from call to call here.
+bool library_packs() {
+  const int wide = static_cast<int>(dnnl::cpu_isa::avx512_core);
+  const bool library = (static_cast<int>(dnnl::get_effective_cpu_isa()) & wide) == wide;
+  // Tests choose lower instruction sets through Highway.
+  return library && (hwy::SupportedTargets() & (HWY_AVX3 | HWY_AVX3_DL)) != 0;
+}
+
 struct CpuMatmul {
   // y = or +=, without or with a bias.
   struct Routine {
@@ -98,6 +106,7 @@ struct CpuMatmul {
   };
 
   CpuMatmul(View<const float, 2> w, Precision precision);
+  void make_panels(View<const float, 2> w);
   void make_routine(bool accumulate, bool with_bias);
   void pack(View<const float, 2> w);
   void verify();
@@ -117,6 +126,7 @@ struct CpuMatmul {
   Buffer<std::byte> weights;
   Desc weights_desc;
   bool independent = false;
+  std::unique_ptr<const Panels> panels;  // instead of all of oneDNN's
 };
 
 namespace {
@@ -217,6 +227,10 @@ CpuMatmul::CpuMatmul(View<const float, 2> w, Precision wanted)
       x({kTile, depth}, native ? Type::bf16 : Type::f32, dnnl::memory::format_tag::ab),
       y({kTile, N}, Type::f32, dnnl::memory::format_tag::ab),
       bias({1, N}, Type::f32, dnnl::memory::format_tag::ab) {
+  if (!library_packs()) {
+    make_panels(w);
+    return;
+  }
   const OneThread one_thread;
   weights_desc = Desc({depth, N}, x.data_type(), dnnl::memory::format_tag::any);
   for (const bool accumulate : {false, true}) {
@@ -224,6 +238,17 @@ CpuMatmul::CpuMatmul(View<const float, 2> w, Precision wanted)
   }
   pack(w);
   verify();
+}
+
+void CpuMatmul::make_panels(View<const float, 2> w) {
+  Buffer<float> rounded(rounds() ? N * K : 0);
+  if (rounds()) {
+    const auto round = HWY_DYNAMIC_DISPATCH(round_through_bf16);
+    for (Index n = 0; n < N; ++n) round(w.row(n), K, rounded.data() + n * K);
+    w = rounded.matrix(N, K);
+  }
+  panels = std::make_unique<const Panels>(w);
+  independent = true;
 }
 
 // The first routine decides how the weights lie, the others follow it.
@@ -319,12 +344,35 @@ std::shared_ptr<const CpuMatmul> pack_for_cpu(View<const float, 2> w, Precision 
   }
 }
 
-Index bytes_of(const CpuMatmul& packed) { return packed.weights.size(); }
+Index bytes_of(const CpuMatmul& packed) {
+  return packed.panels ? packed.panels->weights.size() * size_of(DType::f32)
+                       : packed.weights.size();
+}
 bool rows_independent(const CpuMatmul& packed) { return packed.independent; }
 
 bool cpu_has_bf16() {
   const int bf16 = static_cast<int>(dnnl::cpu_isa::avx512_core_bf16);
   return (static_cast<int>(dnnl::get_effective_cpu_isa()) & bf16) == bf16;
+}
+
+// Rows [begin, end) by panels, x rounded where asked for.
+void run_panels(const CpuMatmul& packed, Matmul op, Index begin, Index end) {
+  op.x = rows(op.x, begin, end);
+  op.y = rows(op.y, begin, end);
+  if (!packed.rounds()) {
+    packed.panels->run(op);
+    return;
+  }
+  const auto round = HWY_DYNAMIC_DISPATCH(round_through_bf16);
+  const Buffer<float> x(kTile * packed.K);
+  for (Index at = 0; at < end - begin; at += kTile) {
+    Matmul tile = op;
+    const Index count = std::min(kTile, end - begin - at);
+    for (Index t = 0; t < count; ++t) round(op.x.row(at + t), packed.K, x.data() + t * packed.K);
+    tile.x = x.matrix(count, packed.K);
+    tile.y = rows(op.y, at, at + count);
+    packed.panels->run(tile);
+  }
 }
 
 void run(Cpu& cpu, const Matmul& op) {
@@ -337,6 +385,11 @@ void run(Cpu& cpu, const Matmul& op) {
       cpu.threads() == 1 ? std::min<Index>(tiles, 1) : std::min<Index>(tiles, 4 * cpu.threads());
   try {
     cpu.for_each(ranges, [&](Index range) {
+      if (packed->panels) {
+        const Index begin = range * tiles / ranges * kTile;
+        run_panels(*packed, op, begin, std::min(L, (range + 1) * tiles / ranges * kTile));
+        return;
+      }
       Runner runner(*packed, op.accumulate, op.bias);
       for (Index i = range * tiles / ranges; i < (range + 1) * tiles / ranges; ++i) {
         const Index begin = i * kTile, end = std::min(L, begin + kTile);

@@ -12,6 +12,16 @@ namespace genossm {
 struct CpuMatmul;   // cpu.cc
 struct CudaMatmul;  // cuda.cu
 
+// Weights in panels of kPanel outputs and the product on one thread, for processors on which
+// oneDNN's f32 routines repack the weights at every call (all without AVX-512). panels.cc.
+inline constexpr Index kPanel = 16;
+
+struct Panels {
+  explicit Panels(View<const float, 2> w);  // [N, K]
+  void run(const Matmul& op) const;         // any strides, any number of rows
+  Buffer<float> weights;                    // [N / kPanel, K, kPanel], zeros above N
+};
+
 struct MatmulWeight::Impl {
   Buffer<float> plain;                   // [N, K], rounded if bf16; packed for Reference only
   std::shared_ptr<const CpuMatmul> cpu;  // packed for Cpu only

@@ -71,6 +71,12 @@ __global__ void __launch_bounds__(kWarps * 32) norm_kernel(BasicNorm<X, Y> op) {
       v[k][i] = fmaf(v[k][i] * scale, w[i], b[i]);
       if (op.gate == NormGate::after) v[k][i] *= z[k][i];
     }
+    if (op.accumulate) {
+      float before[V];
+      load_pack<Y, V>(op.y.row(t) + d, before);
+#pragma unroll
+      for (int i = 0; i < V; ++i) v[k][i] += before[i];
+    }
     store_pack<Y, V>(op.y.row(t) + d, v[k]);
   }
 }
@@ -107,7 +113,8 @@ __global__ void __launch_bounds__(kWarps * 32) norm_any_kernel(BasicNorm<X, Y> o
       float n = (value(d) - mean) * scale * op.weight.data[d];
       if (!op.bias.empty()) n += op.bias.data[d];
       if (op.gate == NormGate::after) n *= silu_of<Y>(to_float(op.z.row(t)[d]));
-      op.y.row(t)[d] = from_float<Y>(n);
+      Y& y = op.y.row(t)[d];
+      y = from_float<Y>(op.accumulate ? to_float(y) + n : n);
     }
   }
 }

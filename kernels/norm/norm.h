@@ -10,7 +10,7 @@
 //           layernorm_gated.py.
 // Numerics: statistics in double on Reference; on Cpu float32 with a fixed order of summation that
 //           depends on D alone, so that a row's result never depends on the rows around it.
-// y may be the same memory as x.
+// y may be the same memory as x, unless it is added to.
 #pragma once
 
 #include "kernels/core/device.h"
@@ -36,7 +36,8 @@ struct BasicNorm {
   float eps = 1e-5f;
   Index group = 0;  // channels that share one mean; 0: all D; must divide D; rms only
   // out
-  View<Y, 2> y;  // [L, D]
+  View<Y, 2> y;             // [L, D]
+  bool accumulate = false;  // y += instead of y = (the sum of both directions)
 };
 using Norm = BasicNorm<float, float>;
 

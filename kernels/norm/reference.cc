@@ -63,7 +63,8 @@ void run(Reference&, const Norm& op) {
         double n = (at(d) - mean) * scale * op.weight.data[begin + d];
         if (!op.bias.empty()) n += op.bias.data[begin + d];
         if (op.gate == Norm::Gate::after) n *= silu(op.z.row(t)[begin + d]);
-        op.y.row(t)[begin + d] = static_cast<float>(n);
+        float& y = op.y.row(t)[begin + d];
+        y = static_cast<float>(op.accumulate ? y + n : n);
       }
     }
   }

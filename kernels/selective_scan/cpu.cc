@@ -48,13 +48,18 @@ HWY_NOINLINE void scan_states(const Pass& pass, bool first) {
   const float* HWY_RESTRICT A = pass.A;
   const float* HWY_RESTRICT B = pass.B;
   const float* HWY_RESTRICT C = pass.C;
+  const float* HWY_RESTRICT steps = pass.step;
+  const float* HWY_RESTRICT inputs = pass.input;
+  float* HWY_RESTRICT sum = pass.y;
+  const Index B_stride = pass.B_stride, C_stride = pass.C_stride;
+  const Index pitch = pass.pitch, tokens = pass.tokens;
   Vec h[kStates];
 #pragma GCC unroll 16
   for (int n = 0; n < kStates; ++n) h[n] = hn::Load(d, pass.h + n * lanes);
-  for (Index t = 0; t < pass.tokens; ++t) {
-    const Vec step = hn::Load(d, pass.step + t * pass.pitch);
-    const Vec input = hn::Load(d, pass.input + t * pass.pitch);
-    Vec y[2] = {first ? hn::Zero(d) : hn::Load(d, pass.y + t * pass.pitch), hn::Zero(d)};
+  for (Index t = 0; t < tokens; ++t) {
+    const Vec step = hn::Load(d, steps);
+    const Vec input = hn::Load(d, inputs);
+    Vec y[2] = {first ? hn::Zero(d) : hn::Load(d, sum), hn::Zero(d)};
 #pragma GCC unroll 16
     for (int n = 0; n < kStates; n += kGroup) {
       Split x[kGroup];
@@ -82,9 +87,12 @@ HWY_NOINLINE void scan_states(const Pass& pass, bool first) {
         y[(n + i) % 2] = hn::MulAdd(h[n + i], hn::Set(d, C[n + i]), y[(n + i) % 2]);
       }
     }
-    hn::Store(hn::Add(y[0], y[1]), d, pass.y + t * pass.pitch);
-    B += pass.B_stride;
-    C += pass.C_stride;
+    hn::Store(hn::Add(y[0], y[1]), d, sum);
+    steps += pitch;
+    inputs += pitch;
+    sum += pitch;
+    B += B_stride;
+    C += C_stride;
   }
 #pragma GCC unroll 16
   for (int n = 0; n < kStates; ++n) hn::Store(h[n], d, pass.h + n * lanes);
@@ -153,6 +161,9 @@ void scan_channels(const SelectiveScan& op, Index begin, Index n) {
     for (Index t = 0; t < tokens; ++t) {
       const float* dt = op.dt.row(start + t) + begin;
       const float* u = op.u.row(start + t) + begin;
+      fetch_ahead(dt, op.dt.stride[0], 8, pitch);
+      fetch_ahead(u, op.u.stride[0], 8, pitch);
+      if (op.accumulate) fetch_ahead(op.y.row(start + t) + begin, op.y.stride[0], 0, pitch);
       Vec s[kVectors];
 #pragma GCC unroll 4
       for (Index v = 0; v < kVectors; ++v) {
@@ -185,6 +196,14 @@ void scan_channels(const SelectiveScan& op, Index begin, Index n) {
         const Vec x = load_of_group<kVectors>(d, u + v * lanes, n - v * lanes);
         y[v] = hn::MulAdd(skip[v], x, hn::Load(d, sum + t * pitch + v * lanes));
       }
+      const auto add = [&]() HWY_ATTR {
+#pragma GCC unroll 4
+        for (Index v = 0; v < kVectors; ++v) {
+          const Vec before = load_of_group<kVectors>(d, out + v * lanes, n - v * lanes);
+          y[v] = hn::Add(before, y[v]);
+        }
+      };
+      if (op.accumulate && op.gate_sum) add();
       if (!op.z.empty()) {
         const float* z = op.z.row(start + t) + begin;
         Vec gate[kVectors];
@@ -196,11 +215,10 @@ void scan_channels(const SelectiveScan& op, Index begin, Index n) {
 #pragma GCC unroll 4
         for (Index v = 0; v < kVectors; ++v) y[v] = hn::Mul(y[v], gate[v]);
       }
+      if (op.accumulate && !op.gate_sum) add();
 #pragma GCC unroll 4
       for (Index v = 0; v < kVectors; ++v) {
-        const Index left = n - v * lanes;
-        if (op.accumulate) y[v] = hn::Add(load_of_group<kVectors>(d, out + v * lanes, left), y[v]);
-        store_of_group<kVectors>(d, y[v], out + v * lanes, left);
+        store_of_group<kVectors>(d, y[v], out + v * lanes, n - v * lanes);
       }
     }
   }

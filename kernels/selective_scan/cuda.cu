@@ -154,7 +154,7 @@ void run_one(Cuda& cuda, const BasicSelectiveScan<T>& op) {
   scan.state_stride = op.h.stride[0];
   scan.aligned_states = true;
   const bool fast = fast_fits<T>(all, scan.aligned_states) && pairs_fit(op.z) && pairs_fit<T>(op.y);
-  run_phases(cuda, scan, fast, 1, op.accumulate ? ScanJoin::add : ScanJoin::set);
+  run_phases(cuda, scan, fast, 1, !op.accumulate ? ScanJoin::set : op.gate_sum ? ScanJoin::sum_first : ScanJoin::add);
 }
 
 }  // namespace

@@ -76,9 +76,11 @@ void run(Reference&, const SelectiveScan& op) {
         state = std::exp(step * op.A.row(n)[d]) * state + step * u * B[n];
         y += state * C[n];
       }
-      if (!op.z.empty()) y *= silu(op.z.row(t)[d]);
       float& out = op.y.row(t)[d];
-      out = static_cast<float>(op.accumulate ? out + y : y);
+      if (op.accumulate && op.gate_sum) y += out;
+      if (!op.z.empty()) y *= silu(op.z.row(t)[d]);
+      if (op.accumulate && !op.gate_sum) y += out;
+      out = static_cast<float>(y);
     }
     for (Index n = 0; n < N; ++n) {
       op.h.row(n)[d] = static_cast<float>(h[static_cast<std::size_t>(n)]);

@@ -9,8 +9,9 @@
 //           that vector lanes run over channels and no transpose is needed.
 // Groups:   channel c uses group c / (D / G) of B and C. B and C that do not depend on the token
 //           are views whose first stride is 0.
-// Numerics: h is float32 on Cpu, double inside one run on Reference; softplus(x) = x above 20, as upstream.
-// Law:      [0, L) in one run equals [0, m) then [m, L) on the same h: bit for bit on Cpu for any m;
+// Numerics: h is float32 on Cpu, double inside one run on Reference; softplus(x) = x above 20, as
+// upstream. Law:      [0, L) in one run equals [0, m) then [m, L) on the same h: bit for bit on Cpu
+// for any m;
 //           to one rounding of h on Reference.
 // The reverse direction is the same op on flip_rows() of u, dt, B, C, z and y.
 #pragma once
@@ -37,6 +38,7 @@ struct BasicSelectiveScan {
   // out
   View<T, 2> y;             // [L, D]  may be the same memory as u or dt
   bool accumulate = false;  // y += instead of y = (the sum of both directions)
+  bool gate_sum = false;    // with accumulate: the gate multiplies the sum, not what is added
 };
 using SelectiveScan = BasicSelectiveScan<float>;
 

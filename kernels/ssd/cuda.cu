@@ -24,6 +24,9 @@ __global__ void __launch_bounds__(kThreads) carry_kernel(SsdScan<T> scan, int bl
     state = scan.states + sequence.state + head * scan.state_head + n * scan.state_row + p;
   }
   float h = state != nullptr && !sequence.fresh ? *state : 0.0f;
+  if (state != nullptr && scan.scales != nullptr && !sequence.fresh) {
+    h *= scan.scales[sequence.state + head];
+  }
   for (int begin = 0; begin < count; begin += kAhead) {
     float end[kAhead], sum[kAhead];
 #pragma unroll
@@ -40,6 +43,16 @@ __global__ void __launch_bounds__(kThreads) carry_kernel(SsdScan<T> scan, int bl
     }
   }
   if (state != nullptr) *state = h;
+}
+
+// The states are left without a scale; only after the carry, whose threads still read the old ones.
+template <class T>
+__global__ void scale_kernel(SsdScan<T> scan) {
+  const SequenceRows sequence = scan.table ? scan.sequences.rows.data[blockIdx.x] : scan.one;
+  if (sequence.state < 0) return;
+  for (int i = static_cast<int>(threadIdx.x); i < scan.H; i += kThreads) {
+    scan.scales[sequence.state + i] = 1.0f;
+  }
 }
 
 template <class T>
@@ -65,6 +78,10 @@ void run_phases(Cuda& cuda, SsdScan<T>& scan, Index sequences) {
   const int blocks = static_cast<int>(div_up(size, kThreads));
   carry_kernel<T><<<static_cast<unsigned>(sequences * blocks), kThreads, 0, stream_of(cuda)>>>(scan, blocks);
   ok_launch();
+  if (scan.scales != nullptr) {
+    scale_kernel<T><<<static_cast<unsigned>(sequences), kThreads, 0, stream_of(cuda)>>>(scan);
+    ok_launch();
+  }
   if constexpr (sizeof(T) == 2) {
     if (chunks) ssd_chunks_outputs(cuda, scan);
   }
@@ -81,6 +98,7 @@ void run_one(Cuda& cuda, const BasicSsd<T>& op) {
   scan.states = op.h.data;
   scan.state_head = op.h.stride[0];
   scan.state_row = op.h.stride[1];
+  scan.scales = op.scale.data;
   run_phases(cuda, scan, 1);
 }
 
@@ -96,6 +114,7 @@ void run_set(Cuda& cuda, const SsdSet<T>& set) {
   const Index H = set.op.A.extent[0], N = set.op.B.extent[2], P = set.op.x.extent[1] / H;
   scan.state_head = N * P;
   scan.state_row = P;
+  if (set.states != nullptr) scan.scales = set.states + H * N * P;
   run_phases(cuda, scan, set.sequences.rows.extent[0]);
 }
 

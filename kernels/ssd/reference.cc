@@ -36,6 +36,7 @@ void check_all_but_state(const BasicSsd<T>& op) {
   want_shape("ssd", "C", op.C, {L, G, N});
   want_shape_or_empty("ssd", "skip", op.skip, {HP});
   want_shape_or_empty("ssd", "z", op.z, {L, HP});
+  want_shape_or_empty("ssd", "scale", op.scale, {H});
   want_shape("ssd", "y", op.y, {L, HP});
 }
 
@@ -63,7 +64,8 @@ void run(Reference&, const Ssd& op) {
     const Index head = c / P;
     float* state = op.h.row(head) + c % P;
     const Index step_n = op.h.stride[1];
-    for (Index n = 0; n < N; ++n) h[static_cast<std::size_t>(n)] = state[n * step_n];
+    const double scale = op.scale.empty() ? 1.0 : op.scale.data[head];
+    for (Index n = 0; n < N; ++n) h[static_cast<std::size_t>(n)] = scale * state[n * step_n];
     for (Index t = 0; t < L; ++t) {
       const float* B = op.B.row(t) + head / per_group * op.B.stride[1];
       const float* C = op.C.row(t) + head / per_group * op.C.stride[1];
@@ -86,6 +88,7 @@ void run(Reference&, const Ssd& op) {
       state[n * step_n] = static_cast<float>(h[static_cast<std::size_t>(n)]);
     }
   }
+  if (!op.scale.empty()) std::fill_n(op.scale.data, H, 1.0f);
 }
 
 }  // namespace genossm

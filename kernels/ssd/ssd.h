@@ -7,9 +7,13 @@
 // Source:   Dao & Gu 2024; upstream functions ssd_selective_scan, ssd_chunk_scan_combined_ref.
 // Layout:   channel = head * P + p; the state is [H, N, P] (upstream: H, P, N), lanes over P.
 // Groups:   head i uses group i / (H / G) of B and C.
-// Numerics: h is float32 on Cpu, double inside one run on Reference; softplus threshold 20, clamp after it.
-// Law:      [0, L) in one run equals [0, m) then [m, L) on the same h: bit for bit on Cpu for any m;
-//           to one rounding of h on Reference.
+// Numerics: h is float32 on Cpu, double inside one run on Reference; softplus threshold 20, clamp
+//           after it.
+// State:    the state is scale * h, one scale a head: a device may keep the product of the decays
+//           apart. A sequence starts with h = 0 and scale = 1. Without a scale h is the state
+//           itself. Cpu wants sums of |B C d x| below 2^63.
+// Law:      [0, L) in one run equals [0, m) then [m, L) on the same h and scale: bit for bit on Cpu
+//           for any m; to one rounding of h on Reference, and on Cpu without a scale.
 // The reverse direction is the same op on flip_rows() of x, dt, B, C, z and y.
 #pragma once
 
@@ -29,13 +33,15 @@ struct BasicSsd {
   bool softplus = true;
   float dt_min = 0;
   float dt_max = std::numeric_limits<float>::infinity();
-  View<const float, 1> A;     // [H]  already -exp(A_log)
-  View<const T, 3> B;         // [L, G, N]
-  View<const T, 3> C;         // [L, G, N]
-  View<const float, 1> skip;  // [H * P]  upstream calls it D (one value a head is repeated); empty: none
-  View<const T, 2> z;         // [L, H * P]  empty: no gate
+  View<const float, 1> A;  // [H]  already -exp(A_log)
+  View<const T, 3> B;      // [L, G, N]
+  View<const T, 3> C;      // [L, G, N]
+  View<const float, 1>
+      skip;  // [H * P]  upstream calls it D (one value a head is repeated); empty: none
+  View<const T, 2> z;  // [L, H * P]  empty: no gate
   // in and out
-  View<float, 3> h;  // [H, N, P]
+  View<float, 3> h;      // [H, N, P]
+  View<float, 1> scale;  // [H]  empty: 1, and the result is brought to 1
   // out
   View<T, 2> y;             // [L, H * P]  may be the same memory as x
   bool accumulate = false;  // y += instead of y =
@@ -48,7 +54,7 @@ struct SsdSet {
   BasicSsd<T> op;  // views of all rows; h is left out
   bool reverse = false;
   Sequences sequences;
-  // The h of a sequence lies at states + its state, [H, N, P].
+  // The h of a sequence lies at states + its state, [H, N, P], its scale, [H], behind it.
   float* states = nullptr;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "libgenossm/jobs/npy_ids.h"
 #include "libgenossm/runtime/windows.h"
 
 namespace genossm {
@@ -32,6 +33,7 @@ class EmbedRun {
 
   JobReport run() {
     const auto source = SequenceSource::open(options_.source);
+    total_bases_ = source->total_bases();
     Sequence sequence;
     // The first record is read before the output is opened: broken input leaves nothing behind.
     bool more = source->next(sequence);
@@ -45,7 +47,6 @@ class EmbedRun {
     while (more) {
       add(sequence);
       if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
-      if (options_.run.progress) options_.run.progress(report_.bases, source->total_bases());
       more = source->next(sequence);
     }
     flush();
@@ -138,6 +139,7 @@ class EmbedRun {
 
   void add_ids(Sequence& sequence, Pending& pending) {
     if (sequence.ids.empty()) return;
+    check_token_ids(sequence.name, sequence.ids, model_.model.card().vocab);
     const auto ids = std::make_shared<const std::vector<std::int32_t>>(std::move(sequence.ids));
     Unit unit;
     unit.length = static_cast<Index>(ids->size());
@@ -166,6 +168,8 @@ class EmbedRun {
       } else {
         pooling_.take(device_, rows);
       }
+      rows_done_ += rows.extent[0];
+      if (options_.run.progress) options_.run.progress(rows_done_, total_bases_);
       const Unit& unit = units_[static_cast<std::size_t>(u)];
       if (first + rows.extent[0] < unit.count) return;
       ++done;
@@ -225,6 +229,7 @@ class EmbedRun {
   std::deque<Pending> waiting_;
   std::vector<Unit> units_;
   Index waiting_tokens_ = 0;
+  Index rows_done_ = 0, total_bases_ = 0;
   JobReport report_;
 };
 

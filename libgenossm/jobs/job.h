@@ -21,7 +21,8 @@ struct RunOptions {
   int threads = 1;
   std::optional<StrandMode> strand;  // none: the model's default
   bool strict = false;
-  // Called with bases finished so far and the total, 0 if unknown.
+  // Called with bases computed so far (those that windows share counted twice) and the total, 0 if
+  // unknown.
   std::function<void(Index, Index)> progress;
 };
 

@@ -28,6 +28,14 @@ std::string field(const std::string& header, const std::string& key) {
 
 }  // namespace
 
+void check_token_ids(const std::string& name, const std::vector<std::int32_t>& ids, Index vocab) {
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < vocab) continue;
+    fail(Fault::input, name + ": token " + std::to_string(i) + " is " + std::to_string(ids[i]) +
+                           ", the model's vocabulary has " + std::to_string(vocab) + " rows");
+  }
+}
+
 std::vector<std::int32_t> read_token_ids(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail(Fault::missing, path + ": cannot be read");

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numbers>
 
+#include "libgenossm/jobs/npy_ids.h"
 #include "libgenossm/runtime/windows.h"
 
 namespace genossm {
@@ -70,13 +71,13 @@ class ScoreRun {
 
   JobReport run() {
     const auto source = SequenceSource::open(options_.source);
+    total_bases_ = source->total_bases();
     Sequence sequence;
     bool more = source->next(sequence);
     table_ = open_table(options_.output, header());
     while (more) {
       add(sequence);
       if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
-      if (options_.run.progress) options_.run.progress(report_.bases, source->total_bases());
       more = source->next(sequence);
     }
     flush();
@@ -182,6 +183,7 @@ class ScoreRun {
     ++report_.records;
     report_.bases += sequence.length();
     if (sequence.is_ids) {
+      check_token_ids(sequence.name, sequence.ids, model_.model.card().vocab);
       open->ids = std::make_shared<const std::vector<std::int32_t>>(std::move(sequence.ids));
     } else {
       open->bases = std::make_shared<const std::string>(std::move(sequence.bases));
@@ -274,6 +276,11 @@ class ScoreRun {
     executor_.run(units_, [&](Index u, Index first, View<const float, 2> logits) {
       const Piece& piece = pieces_[static_cast<std::size_t>(u)];
       take(piece, first, logits);
+      rows_done_ += logits.extent[0];
+      if (options_.run.progress) {
+        options_.run.progress(two_strands() && strand_ == StrandMode::average ? rows_done_ / 2 : rows_done_,
+                              total_bases_);
+      }
       if (first + logits.extent[0] == units_[static_cast<std::size_t>(u)].count) {
         --piece.open->windows_left;
         close_finished();
@@ -405,6 +412,7 @@ class ScoreRun {
   BaseScores fresh_;
   std::string line_;
   Index waiting_tokens_ = 0;
+  Index rows_done_ = 0, total_bases_ = 0;
   JobReport report_;
 };
 

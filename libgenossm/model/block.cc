@@ -65,13 +65,13 @@ Block::Block(const Placement& place, const BlockSpec& spec)
 
 Index Block::kept_columns() const {
   if (!two_way()) return 0;
-  return forward_->mixed() + (tied_ && !multiply_ ? forward_->projected() : 0);
+  return forward_->mixed() + (tied_ && !multiply_ ? Scratch::row_stride(forward_->projected()) : 0);
 }
 
 Index Block::slab_columns() const {
   const Index d_model = norm_.weight.size();
-  Index columns = forward_->projected() + 2 * forward_->mixed() + forward_->scratch_columns() +
-                  3 * d_model;
+  Index columns =
+      forward_->projected() + 2 * forward_->mixed() + forward_->scratch_columns() + 3 * d_model;
   if (mlp_norm_) columns += fc1_.outputs() + fc1_.outputs() / 2;
   return columns;
 }
@@ -79,6 +79,24 @@ Index Block::slab_columns() const {
 Index Block::weight_bytes() const {
   return forward_->weight_bytes() + (reverse_ ? reverse_->weight_bytes() : 0) +
          (mlp_norm_ ? fc1_.bytes() + fc2_.bytes() : 0);
+}
+
+std::vector<Product> Block::products() const {
+  std::vector<Product> all;
+  const auto add = [&](const std::vector<Product>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  add({forward_->product_in()});
+  add(forward_->products_inside());
+  if (two_way()) {
+    const bool share = tied_ && !multiply_;
+    if (!share) add({reverse_->product_in()});
+    add(reverse_->products_inside());
+    if (!share) add({reverse_->product_out()});
+  }
+  add({forward_->product_out()});
+  if (mlp_norm_) add({{&fc1_, false}, {&fc2_, true}});
+  return all;
 }
 
 View<float, 2> Block::normed(Device& device, Scratch& scratch, View<const float, 2> x) const {
@@ -111,7 +129,7 @@ void Block::one_way(Device& device, Scratch& scratch, View<float, 2> x,
   for (Index begin = 0; begin < L; begin += slab) {
     const Index end = std::min(L, begin + slab);
     const View<float, 2> part = rows(x, begin, end);
-    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, forward_->projected());
+    const View<float, 2> p = scratch.staggered(kSlotProjected, end - begin, forward_->projected());
     const View<float, 2> g = scratch.matrix(kSlotMixed, end - begin, forward_->mixed());
     forward_->project_in(device, normed(device, scratch, part), p);
     const std::vector<Piece> here = cut(pieces, begin, end, false);
@@ -125,8 +143,9 @@ void Block::one_way(Device& device, Scratch& scratch, View<float, 2> x,
 void Block::shared(Device& device, Scratch& scratch, View<float, 2> x,
                    std::span<const Piece> pieces, Index slab) const {
   const Index L = x.extent[0];
-  const View<float, 2> p = scratch.matrix(kSlotProjected, L, forward_->projected());
+  const View<float, 2> p = scratch.staggered(kSlotProjected, L, forward_->projected());
   const View<float, 2> g = scratch.matrix(kSlotMixed, L, forward_->mixed());
+  // Where it can be, the gate is applied once, to the sum.
   const bool gate_last = forward_->gate_is_separable();
   for (Index begin = 0; begin < L; begin += slab) {
     const Index end = std::min(L, begin + slab);
@@ -140,21 +159,20 @@ void Block::shared(Device& device, Scratch& scratch, View<float, 2> x,
     const View<float, 2> part = rows(x, begin, end);
     const View<float, 2> p_part = rows(p, begin, end), g_part = rows(g, begin, end);
     const std::vector<Piece> here = cut(pieces, begin, end, true);
-    reverse_->mix(device, scratch, p_part, here, true, !gate_last, true, g_part);
-    if (gate_last) forward_->apply_gate(device, p_part, g_part);
+    reverse_->mix(device, scratch, p_part, here, true, true, true, g_part);
     forward_->project_out(device, g_part, true, 2, part);
     mlp(device, scratch, part);
   }
 }
 
 // Untied directions, or directions that are multiplied: each has its own projections and gate.
-void Block::apart(Device& device, Scratch& scratch, View<float, 2> x,
-                  std::span<const Piece> pieces, Index slab) const {
+void Block::apart(Device& device, Scratch& scratch, View<float, 2> x, std::span<const Piece> pieces,
+                  Index slab) const {
   const Index L = x.extent[0], D = x.extent[1];
   const View<float, 2> g = scratch.matrix(kSlotMixed, L, forward_->mixed());
   for (Index begin = 0; begin < L; begin += slab) {
     const Index end = std::min(L, begin + slab);
-    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, forward_->projected());
+    const View<float, 2> p = scratch.staggered(kSlotProjected, end - begin, forward_->projected());
     forward_->project_in(device, normed(device, scratch, rows(x, begin, end)), p);
     const std::vector<Piece> here = cut(pieces, begin, end, false);
     forward_->mix(device, scratch, p, here, false, true, false, rows(g, begin, end));
@@ -162,7 +180,7 @@ void Block::apart(Device& device, Scratch& scratch, View<float, 2> x,
   for (Index begin = (L - 1) / slab * slab; begin >= 0; begin -= slab) {
     const Index end = std::min(L, begin + slab);
     const View<float, 2> part = rows(x, begin, end);
-    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, reverse_->projected());
+    const View<float, 2> p = scratch.staggered(kSlotProjected, end - begin, reverse_->projected());
     const View<float, 2> back = scratch.matrix(kSlotMixedBack, end - begin, reverse_->mixed());
     reverse_->project_in(device, normed(device, scratch, part), p);
     const std::vector<Piece> here = cut(pieces, begin, end, true);

@@ -1,12 +1,14 @@
 // Block: x += mixer(norm(x)) and, where there is one, x += mlp(norm2(x)), over a batch of rows.
 //
-// One-way blocks carry a state from call to call. Two-way blocks see whole sequences: a pass from left to
-// right, then one from right to left, with the exact savings of engine.md section 4: one in_proj for
-// both directions when they are tied, one out_proj of the sum, the reverse direction in place.
+// One-way blocks carry a state from call to call. Two-way blocks see whole sequences: a pass from
+// left to right, then one from right to left, with the exact savings of engine.md section 4: one
+// in_proj for both directions when they are tied, one out_proj of the sum, the reverse direction in
+// place.
 #pragma once
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "libgenossm/model/blocks/linear.h"
 #include "libgenossm/model/mixer.h"
@@ -29,6 +31,9 @@ class Block {
   bool rows_independent() const {
     return forward_->rows_independent() && (!reverse_ || reverse_->rows_independent());
   }
+
+  // The matrix products that forward() runs on every row, in its order.
+  std::vector<Product> products() const;
 
   // x [L, D] in and out. pieces: the sequences that make up the rows, in order; one-way blocks use
   // their states, two-way blocks want every piece whole and ignore them. slab: rows that go through

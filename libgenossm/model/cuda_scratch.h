@@ -53,7 +53,6 @@ enum CudaSlot : int {
   kCudaStepBack,  // [rows, E]
   kCudaMixed,     // [rows, E]
   kCudaMixedBack,
-  kCudaGated,    // [rows, S]
   kCudaOut,      // [rows, D] float
   kCudaOutBack,  // [rows, D] float
   kCudaMlp,      // [rows, 2F]

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/core/device.h"
 #include "libgenossm/model/scratch.h"
@@ -21,12 +22,20 @@ struct Piece {
   bool fresh = true;
 };
 
+class Linear;
+
+// One matrix product of a forward pass, for those who replay or count them.
+struct Product {
+  const Linear* linear = nullptr;
+  bool accumulate = false;  // y += instead of y =
+};
+
 class Mixer {
  public:
   virtual ~Mixer() = default;
-  virtual Index projected() const = 0;   // P, columns of project_in's result
-  virtual Index mixed() const = 0;       // E, columns of mix's result
-  virtual Index state_size() const = 0;  // floats
+  virtual Index projected() const = 0;        // P, columns of project_in's result
+  virtual Index mixed() const = 0;            // E, columns of mix's result
+  virtual Index state_size() const = 0;       // floats
   virtual Index scratch_columns() const = 0;  // floats a slab row, for the planner
   virtual Index weight_bytes() const = 0;
   virtual bool rows_independent() const = 0;  // see MatmulWeight
@@ -34,22 +43,26 @@ class Mixer {
   // p = in_proj x: [L, D] -> [L, P]. Token-local.
   virtual void project_in(Device& device, View<const float, 2> x, View<float, 2> p) const = 0;
 
-  // The sequence part: p [L, P] -> g [L, E], piece by piece in the order given. `reverse`: each piece runs from its
-  // last row to its first. `gated`: the result includes the gate; otherwise apply_gate() must follow
-  // (only where gate_is_separable()). `accumulate`: g += instead of g =.
+  // The sequence part: p [L, P] -> g [L, E], piece by piece in the order given. `reverse`: each
+  // piece runs from its last row to its first. `accumulate`: g += instead of g =. `gated`: with the
+  // gate; false only where gate_is_separable().
   virtual void mix(Device& device, Scratch& scratch, View<const float, 2> p,
                    std::span<const Piece> pieces, bool reverse, bool gated, bool accumulate,
                    View<float, 2> g) const = 0;
 
   // Whether the gate is a factor that depends on p alone, so that directions with the same p may be
-  // summed before it.
+  // summed before it: then mix() with both `gated` and `accumulate` gates the sum.
   virtual bool gate_is_separable() const = 0;
-  virtual void apply_gate(Device& device, View<const float, 2> p, View<float, 2> g) const = 0;
 
   // y (+)= out_proj g: [L, E] -> [L, D]. `times`: how often the bias counts (2 where one product
   // serves the sum of two directions).
   virtual void project_out(Device& device, View<const float, 2> g, bool accumulate, int times,
                            View<float, 2> y) const = 0;
+
+  // The products of project_in(), mix() and project_out(), in this order.
+  virtual Product product_in() const = 0;
+  virtual std::vector<Product> products_inside() const = 0;
+  virtual Product product_out() const = 0;
 };
 
 }  // namespace genossm

@@ -52,9 +52,8 @@ Model Model::make(ModelSpec spec, const Placement& place) {
 }
 
 void Model::embed(Device& device, View<const std::int32_t, 1> tokens, View<float, 2> x) const {
-  launch(device, Embedding{.tokens = tokens,
-                           .table = table_.matrix(card_.vocab, card_.d_model),
-                           .y = x});
+  launch(device,
+         Embedding{.tokens = tokens, .table = table_.matrix(card_.vocab, card_.d_model), .y = x});
 }
 
 void Model::final_norm(Device& device, View<const float, 2> x, View<float, 2> y) const {

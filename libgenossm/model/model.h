@@ -23,9 +23,9 @@ struct Card {
   bool strands_exchanged = false;
   Precision precision = Precision::fp32;
   Index parameters = 0;
-  Index weight_bytes = 0;   // on the device
-  Index state_floats = 0;   // what a causal sequence carries
-  Index kept_columns = 0;   // largest of the blocks
+  Index weight_bytes = 0;  // on the device
+  Index state_floats = 0;  // what a causal sequence carries
+  Index kept_columns = 0;  // largest of the blocks
   Index slab_columns = 0;
   bool rows_independent = true;  // see MatmulWeight
   bool cuda = false;             // the weights are on a GPU

@@ -75,8 +75,7 @@ bool unswap_strands(ModelSpec& spec) {
     // Tied to the embedding, whose columns stay as they are.
     spec.head.shape = spec.embedding.shape;
     spec.head.values = Buffer<float>(spec.embedding.values.size());
-    std::copy(spec.embedding.values.begin(), spec.embedding.values.end(),
-              spec.head.values.begin());
+    std::copy(spec.embedding.values.begin(), spec.embedding.values.end(), spec.head.values.begin());
   }
   reverse_columns(spec.head);
   return true;

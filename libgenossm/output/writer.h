@@ -49,7 +49,9 @@ struct MatrixSpec {
 class MatrixWriter {
  public:
   virtual ~MatrixWriter() = default;
-  // begin_record, any number of rows [n, columns], end_record; again and again; finish.
+  // begin_record, any number of rows [n, columns], end_record; again and again; finish. All records
+  // have regions or none has. Whatever the cut of the rows, the bytes are the same. Throws
+  // Fault::input for a finite value that the element type has no room for, Fault::output.
   virtual void begin_record(const RowLabel& label) = 0;
   virtual void rows(View<const float, 2> rows) = 0;
   virtual void end_record() = 0;

@@ -107,7 +107,7 @@ void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state) {
 
   net_.embed(cuda, {tokens, {L}}, x);
   if (!only_last) capture(cuda, x, 0);
-  for (Index layer = 0; layer < card.layers; ++layer) {
+  for (Index layer = 0; layer < features_.depth(card); ++layer) {
     net_.block(cuda, scratch_, layer, x, table_.view(), with_state ? state_.data() : nullptr);
     if (!only_last) capture(cuda, x, layer + 1);
   }

@@ -286,7 +286,8 @@ void Executor::join(const Unit& unit, View<const float, 2> a, View<const float, 
             break;
           case StrandMode::both:
             to[c] = first[own];
-            // Strand-sharing models give the reverse stream flipped along the channels, as upstream.
+            // Strand-sharing models give the reverse stream flipped along the channels, as
+            // upstream.
             to[D + c] = second[card.strands ? (exchanged ? c : turned) : c];
             break;
         }

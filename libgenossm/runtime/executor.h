@@ -1,6 +1,6 @@
-// Executor: runs windows through a model, both strands where asked, in parallel, and hands out their
-// rows in order. The only place that knows how strands are joined (caduceus.md sections 3 and 6,
-// product.md section 7).
+// Executor: runs windows through a model, both strands where asked, in parallel, and hands out
+// their rows in order. The only place that knows how strands are joined (caduceus.md sections 3 and
+// 6, product.md section 7).
 #pragma once
 
 #include <functional>
@@ -21,8 +21,8 @@ struct Unit {
   using Read = std::function<void(Index begin, std::span<std::int32_t> out)>;
   Index length = 0;
   Read tokens;
-  // The other strand's tokens, as many; needed for every mode but forward, except with strand-sharing
-  // models, whose other strand is computed from `tokens`.
+  // The other strand's tokens, as many; needed for every mode but forward, except with
+  // strand-sharing models, whose other strand is computed from `tokens`.
   Read reverse_tokens;
   Index first = 0;  // row of `tokens` wanted first
   Index count = 0;  // rows wanted
@@ -48,8 +48,8 @@ class Executor {
   Index columns() const { return columns_; }
   const Plan& plan() const { return plan_; }
 
-  // take(unit, first row of the unit's wanted rows, rows). Units in order; a unit's rows in order, in one
-  // or more pieces. Throws Fault::memory when a unit does not fit.
+  // take(unit, first row of the unit's wanted rows, rows). Units in order; a unit's rows in order,
+  // in one or more pieces. Throws Fault::memory when a unit does not fit.
   using Take = std::function<void(Index, Index, View<const float, 2>)>;
   void run(std::span<const Unit> units, const Take& take);
 

@@ -92,7 +92,7 @@ void Lane::step(Device& device, std::span<const std::int32_t> tokens, std::span<
   model_.embed(device, {tokens.data(), {L}}, x);
   capture(x, 0);
   std::vector<Piece> pieces(spans.size());
-  for (Index layer = 0; layer < card.layers; ++layer) {
+  for (Index layer = 0; layer < features_.depth(card); ++layer) {
     for (std::size_t i = 0; i < spans.size(); ++i) {
       const Span& span = spans[i];
       // The spans of a step that share one state memory are whole but for the first and the last,
@@ -120,9 +120,8 @@ void Lane::capture(View<const float, 2> x, Index layer) {
 void Lane::finish(Device& device, View<float, 2> x, std::span<const Span> spans, const Emit& emit) {
   const Index L = x.extent[0], D = x.extent[1];
   const bool want_last =
-      features_.logits ||
-      std::find(features_.layers.begin(), features_.layers.end(), Features::kLast) !=
-          features_.layers.end();
+      features_.logits || std::find(features_.layers.begin(), features_.layers.end(),
+                                    Features::kLast) != features_.layers.end();
   View<const float, 2> out = x;
   if (want_last) model_.final_norm(device, x, x);
   if (!captured_view_.empty() && !features_.logits) {

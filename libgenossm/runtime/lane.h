@@ -1,9 +1,9 @@
 // Lane: one stream of work through a model: scratch memory, and the two orders of execution.
 //
-// Chunk-major (one-way models): a chunk of tokens goes through all layers, then the next; each layer
-// carries its state. Layer-major (two-way models): a batch of whole sequences goes through one layer
-// before the next. Many short sequences share the rows of one batch without padding; a row's result
-// does not depend on the others (see MatmulWeight).
+// Chunk-major (one-way models): a chunk of tokens goes through all layers, then the next; each
+// layer carries its state. Layer-major (two-way models): a batch of whole sequences goes through
+// one layer before the next. Many short sequences share the rows of one batch without padding; a
+// row's result does not depend on the others (see MatmulWeight).
 #pragma once
 
 #include <functional>

@@ -81,8 +81,9 @@ ModelPath find_model(const std::string& name, std::span<const fs::path> folders)
 
 ModelSpec read_spec(const Checkpoint& checkpoint) {
   if (!checkpoint.has_config()) {
-    fail(Fault::checkpoint, checkpoint.path().string() +
-                                ": no config.json beside the weights; the sizes of the model stand there");
+    fail(Fault::checkpoint,
+         checkpoint.path().string() +
+             ": no config.json beside the weights; the sizes of the model stand there");
   }
   const Family& family = family_of(checkpoint.config());
   // Training frameworks put a prefix before every name.

@@ -1,5 +1,5 @@
-// Opening a published model: checkpoint, family, tokenizer and the small things that published configs do
-// not say (genossm.json), as one object on a device.
+// Opening a published model: checkpoint, family, tokenizer and the small things that published
+// configs do not say (genossm.json), as one object on a device.
 #pragma once
 
 #include <filesystem>

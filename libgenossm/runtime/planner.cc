@@ -7,7 +7,7 @@ namespace genossm {
 namespace {
 
 // Two tiles' worth of rows keep a 256-wide block's activations in the second-level cache.
-constexpr Index kSlab = 128;
+constexpr Index kSlab = 64;
 constexpr Index kOneWayChunk = 2048;
 constexpr Index kTwoWayChunk = 4096;
 
@@ -72,16 +72,16 @@ Plan make_plan(const Card& card, const PlanRequest& request) {
   plan.layer_major = card.two_way;
   plan.weight_bytes = card.weight_bytes;
   plan.lane_slab = kSlab;
-  plan.slab = std::max<Index>(kSlab, 2 * kTile * request.threads);
+  plan.slab = std::max<Index>(kSlab, kTile * request.threads);
   const int threads = std::max(1, request.threads);
   const Index asked = request.chunk > 0 ? std::max(kTile, request.chunk / kTile * kTile) : 0;
   // Both strands of one batch are held until they are joined.
-  const bool two_results = card.strands ? request.strand != StrandMode::forward || card.strands_exchanged
-                                        : request.strand == StrandMode::average ||
-                                              request.strand == StrandMode::both;
+  const bool two_results =
+      card.strands ? request.strand != StrandMode::forward || card.strands_exchanged
+                   : request.strand == StrandMode::average || request.strand == StrandMode::both;
 
   const auto lane_bytes = [&](Index batch) {
-    Index floats = batch * card.d_model;                         // the residual stream
+    Index floats = batch * card.d_model;                        // the residual stream
     floats += batch * request.columns * (two_results ? 2 : 1);  // results kept for the writer
     floats += std::max<Index>(plan.slab, kSlab) * card.slab_columns;
     if (card.two_way && batch > kSlab) floats += batch * card.kept_columns;
@@ -127,7 +127,8 @@ Index available_memory() {
     std::getline(info, unit);
     if (key == "MemAvailable:") available = kib * 1024;
   }
-  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+  for (const char* file :
+       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     std::ifstream limit(file);
     Index bytes = 0;
     if (limit >> bytes && bytes > 0 && (available == 0 || bytes < available)) available = bytes;

@@ -1,6 +1,6 @@
-// The planner: which order, how many rows at once, how many lanes, how much memory. A pure function,
-// called before anything runs; it refuses with what was asked, what it needs, what there is and what
-// to change.
+// The planner: which order, how many rows at once, how many lanes, how much memory. A pure
+// function, called before anything runs; it refuses with what was asked, what it needs, what there
+// is and what to change.
 #pragma once
 
 #include <string>
@@ -12,21 +12,21 @@ namespace genossm {
 enum class StrandMode { forward, reverse, average, both };
 
 struct PlanRequest {
-  Index window = 0;         // tokens of the longest window; 0: unlimited (one-way models only)
-  Index chunk = 0;          // rows asked for by the user; 0: the planner chooses
-  Index memory = 0;         // bytes allowed in all; 0: no limit known
+  Index window = 0;  // tokens of the longest window; 0: unlimited (one-way models only)
+  Index chunk = 0;   // rows asked for by the user; 0: the planner chooses
+  Index memory = 0;  // bytes allowed in all; 0: no limit known
   Index device_memory = 0;  // bytes free on the GPU that holds the model; 0: not known
   int threads = 1;
   StrandMode strand = StrandMode::forward;
-  Index columns = 0;        // of the result
+  Index columns = 0;  // of the result
 };
 
 struct Plan {
   bool layer_major = false;
-  Index chunk = 0;       // rows of one step
-  Index slab = 0;        // rows that go through all ops of a block together
-  Index lane_slab = 0;   // the same inside a lane of one thread
-  int lanes = 1;         // independent streams at once
+  Index chunk = 0;        // rows of one step
+  Index slab = 0;         // rows that go through all ops of a block together
+  Index lane_slab = 0;    // the same inside a lane of one thread
+  int lanes = 1;          // independent streams at once
   Index wave_tokens = 0;  // tokens whose results are held at once, all lanes together
   Index weight_bytes = 0;
   Index lane_bytes = 0;  // one lane, its results included

@@ -42,8 +42,8 @@ class RandomBinder final : public Binder {
       float& v = target.values[i];
       if (ends("A_log")) {
         // S4D-real for Mamba-1, a uniform spread of decays for Mamba-2.
-        const float base = shape.size() == 2 ? static_cast<float>(i % last + 1)
-                                             : 1.0f + 15.0f * std::abs(r);
+        const float base =
+            shape.size() == 2 ? static_cast<float>(i % last + 1) : 1.0f + 15.0f * std::abs(r);
         v = std::log(base) + (jitter_ ? 0.05f * r : 0.0f);
       } else if (ends("dt_bias") || ends("dt_proj.bias")) {
         // softplus(v) log-uniform in [0.001, 0.1].

@@ -1,5 +1,6 @@
-// Models with random weights in a published layout, for benchmarks and for tests of laws: the family's
-// own list of tensors is walked and filled with values of the sizes that initialisation gives.
+// Models with random weights in a published layout, for benchmarks and for tests of laws: the
+// family's own list of tensors is walked and filled with values of the sizes that initialisation
+// gives.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,8 @@
 
 namespace genossm {
 
-// The same seed gives the same weights everywhere. `jitter` perturbs the decay rates away from their
-// exact initial values, as training does.
+// The same seed gives the same weights everywhere. `jitter` perturbs the decay rates away from
+// their exact initial values, as training does.
 ModelSpec random_spec(const Json& config, std::uint32_t seed, bool jitter = true);
 
 }  // namespace genossm

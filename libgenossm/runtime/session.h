@@ -1,9 +1,9 @@
-// Session: one causal sequence fed in parts of any length, with a state that may be copied, saved and
-// restored.
+// Session: one causal sequence fed in parts of any length, with a state that may be copied, saved
+// and restored.
 //
-// The state is the carry at the last tile boundary and the (fewer than a tile of) tokens since, which
-// are recomputed on resuming: so a sequence may be split anywhere and gives the same bytes, also on
-// devices whose scans work tile by tile.
+// The state is the carry at the last tile boundary and the (fewer than a tile of) tokens since,
+// which are recomputed on resuming: so a sequence may be split anywhere and gives the same bytes,
+// also on devices whose scans work tile by tile.
 #pragma once
 
 #include <string>

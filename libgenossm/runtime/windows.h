@@ -1,4 +1,5 @@
-// Windows: how a sequence longer than the model's context is cut, and which bases each window reports.
+// Windows: how a sequence longer than the model's context is cut, and which bases each window
+// reports.
 //
 // Every base is reported exactly once, from the window that sees most around it: two-way models
 // split an overlap in its middle, one-way models report it from the earlier window.

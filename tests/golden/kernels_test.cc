@@ -1,5 +1,5 @@
-// The stored cases of single ops, on every device: selective_scan, ssd, causal_conv and the norms, at the
-// README's tolerance of 1e-5 of the largest value.
+// The stored cases of single ops, on every device: selective_scan, ssd, causal_conv and the norms,
+// at the README's tolerance of 1e-5 of the largest value.
 #include <gtest/gtest.h>
 
 #include "kernels/causal_conv/causal_conv.h"
@@ -57,7 +57,8 @@ void scan_case(Device& device, const GoldenFile& file, const Json& info) {
   const bool constant = b.shape.size() == 2;
   const Index G = constant ? D : b.shape.size() == 4 ? b.shape[1] : 1;
   Golden bias, skip, z, initial;
-  const auto bias_view = vector_of(file, "delta_bias", bias), skip_view = vector_of(file, "D", skip);
+  const auto bias_view = vector_of(file, "delta_bias", bias),
+             skip_view = vector_of(file, "D", skip);
   if (file.has("z")) z = file.tensor("z");
   const bool has_initial = file.has("initial_state");
   if (has_initial) initial = file.tensor("initial_state");
@@ -134,8 +135,8 @@ void ssd_case(Device& device, const GoldenFile& file, const Json& info) {
     return out;
   };
   for (Index i = 0; i < batches; ++i) {
-    std::vector<float> h =
-        has_initial ? head_states(initial, i) : std::vector<float>(static_cast<std::size_t>(H * N * P));
+    std::vector<float> h = has_initial ? head_states(initial, i)
+                                       : std::vector<float>(static_cast<std::size_t>(H * N * P));
     Matrix out = zeros(L, H * P);
     launch_anywhere(device, Ssd{.x = {x.values.data() + i * L * H * P, {L, H * P}},
                        .dt = {dt.values.data() + i * L * H, {L, H}},
@@ -171,8 +172,8 @@ void conv_case(Device& device, const GoldenFile& file, const Json& info) {
   Matrix taps = turned(w.values.data(), D, W);
   for (Index i = 0; i < batches; ++i) {
     Matrix xt = turned(x.values.data() + i * D * L, D, L);
-    Matrix tail = has_initial ? turned(initial.values.data() + i * D * (W - 1), D, W - 1)
-                              : zeros(W - 1, D);
+    Matrix tail =
+        has_initial ? turned(initial.values.data() + i * D * (W - 1), D, W - 1) : zeros(W - 1, D);
     Matrix out = zeros(L, D);
     launch_anywhere(device, CausalConv{.x = xt.view(),
                               .w = taps.view(),
@@ -209,8 +210,12 @@ void norm_case(Device& device, const GoldenFile& file) {
   compare(y, "rms_add");
   compare(r, "sum");
   Matrix r2{L, D, residual.values};
-  launch_anywhere(device, Norm{.x = xs, .residual = r2.view(), .weight = w, .bias = b,
-                      .kind = Norm::Kind::layer, .y = y.view()});
+  launch_anywhere(device, Norm{.x = xs,
+                      .residual = r2.view(),
+                      .weight = w,
+                      .bias = b,
+                      .kind = Norm::Kind::layer,
+                      .y = y.view()});
   compare(y, "ln_add");
   for (const Index group : {Index{24}, Index{8}}) {
     for (const bool first : {false, true}) {
@@ -220,8 +225,8 @@ void norm_case(Device& device, const GoldenFile& file) {
                           .gate = first ? Norm::Gate::after : Norm::Gate::before,
                           .group = group,
                           .y = y.view()});
-      compare(y, "gated.norm_before_gate" + std::to_string(first) + ".group" +
-                     std::to_string(group));
+      compare(y,
+              "gated.norm_before_gate" + std::to_string(first) + ".group" + std::to_string(group));
     }
   }
 }

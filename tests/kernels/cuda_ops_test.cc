@@ -222,6 +222,7 @@ struct ScanCase {
     SelectiveScan s{.u = u.view(), .dt = dt.view(), .A = A.view(), .B = states(B), .C = states(C),
                     .h = state.view(), .y = out.view(), .accumulate = (form & 1) != 0};
     s.dt_bias = vector_of(bias);
+    s.gate_sum = (form & 8) != 0;
     if (form & 2) s.z = z.view();
     if (form & 4) s.skip = vector_of(skip);
     return s;
@@ -312,10 +313,15 @@ struct SsdCase {
     if (form & 2) s.z = z.view();
     if (form & 4) s.skip = vector_of(skip);
     if (form & 8) s.dt_min = 0.01f, s.dt_max = 0.5f;
+    if (form & 16) {
+      for (Index i = 0; i < H; ++i) scale.at(0, i) = 0.5f;
+      s.scale = {scale.view().data, {H}};
+    }
     return s;
   }
   Index L, H, P, N, G;
   Matrix x, dt, bias, A, B, C, skip, z, h, y;
+  Matrix scale{1, H};
 };
 
 Ssd piece(Ssd op, Index begin, Index end) {

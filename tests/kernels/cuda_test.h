@@ -131,6 +131,7 @@ void run_mirrored(Cuda& cuda, const Norm& op) {
   Mirror<T> m(cuda);
   Mirror<float> f(cuda);
   BasicNorm<float, T> on{.kind = op.kind, .gate = op.gate, .eps = op.eps, .group = op.group};
+  on.accumulate = op.accumulate;
   on.x = f.in(op.x), on.residual = f.out(op.residual), on.weight = f.in(op.weight);
   on.bias = f.in(op.bias), on.z = m.in(op.z), on.y = m.out(op.y);
   run(cuda, on);
@@ -140,7 +141,7 @@ template <class T>
 void run_mirrored(Cuda& cuda, const SelectiveScan& op) {
   Mirror<T> m(cuda);
   Mirror<float> f(cuda);
-  BasicSelectiveScan<T> on{.softplus = op.softplus, .accumulate = op.accumulate};
+  BasicSelectiveScan<T> on{.softplus = op.softplus, .accumulate = op.accumulate, .gate_sum = op.gate_sum};
   on.u = m.in(op.u), on.dt = m.in(op.dt), on.dt_bias = f.in(op.dt_bias), on.A = f.in(op.A);
   on.B = m.in(op.B), on.C = m.in(op.C), on.skip = f.in(op.skip), on.z = m.in(op.z);
   on.h = f.out(op.h), on.y = m.out(op.y);
@@ -155,7 +156,7 @@ void run_mirrored(Cuda& cuda, const Ssd& op) {
                  .accumulate = op.accumulate};
   on.x = m.in(op.x), on.dt = m.in(op.dt), on.dt_bias = f.in(op.dt_bias), on.A = f.in(op.A);
   on.B = m.in(op.B), on.C = m.in(op.C), on.skip = f.in(op.skip), on.z = m.in(op.z);
-  on.h = f.out(op.h), on.y = m.out(op.y);
+  on.h = f.out(op.h), on.scale = f.out(op.scale), on.y = m.out(op.y);
   run(cuda, on);
   m.fetch(), f.fetch();
 }

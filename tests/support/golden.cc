@@ -78,6 +78,16 @@ std::filesystem::path golden_folder() {
   return std::filesystem::path(GENOSSM_SOURCE_DIR) / "tests" / "golden";
 }
 
+std::filesystem::path model_of(const std::string& name) {
+  if (name.starts_with("mini/")) {
+    return std::filesystem::path(GENOSSM_SOURCE_DIR) / "data" / "models" /
+           ("genossm-mini-" + name.substr(5));
+  }
+  const auto folder = golden_folder() / name;
+  const auto lightning = folder / "weights.ckpt";
+  return std::filesystem::exists(lightning) ? lightning : folder;
+}
+
 std::vector<std::string> cases_of(const std::string& family) {
   std::vector<std::string> out;
   const auto folder = golden_folder() / family;

@@ -33,12 +33,15 @@ class GoldenFile {
   std::shared_ptr<const TensorSource> source_;
 };
 
-// The largest |got - want| over the largest |want|; infinity if the shapes differ or got is not finite
-// where want is.
+// The largest |got - want| over the largest |want|; infinity if the shapes differ or got is not
+// finite where want is.
 double relative_error(View<const float, 2> got, View<const float, 2> want);
 
 // Folders tests/golden/FAMILY/CASE, sorted.
 std::vector<std::string> cases_of(const std::string& family);
 std::filesystem::path golden_folder();
+// What to open as the model of a case "FAMILY/CASE": its folder, or its weights file where the
+// folder alone would leave a choice (expected.safetensors has an ending of weights too).
+std::filesystem::path model_of(const std::string& name);
 
 }  // namespace genossm::testing

@@ -45,11 +45,11 @@ class CudaMamba2 final : public CudaMixer<T> {
 
   Index projected() const override { return projected_; }
   Index mixed() const override { return E_; }
-  Index state_size() const override { return (W_ - 1) * channels_ + H_ * N_ * P_; }
+  Index state_size() const override { return (W_ - 1) * channels_ + H_ * (N_ * P_ + 1); }
   Index weight_bytes() const override { return in_.bytes() + out_.bytes() + taps_.bytes(); }
   Index row_bytes() const override {
     const Index ends = H_ * (N_ * P_ + 1) * Index{sizeof(float)} / kCudaSegment + 1;
-    return (channels_ + 2 * S_ + E_) * Index{sizeof(T)} + ends;
+    return (channels_ + S_ + E_) * Index{sizeof(T)} + ends;
   }
 
   void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences) const override {
@@ -96,7 +96,6 @@ class CudaMamba2 final : public CudaMixer<T> {
                         .sequences = sequences,
                         .states = states == nullptr ? nullptr : states + (W_ - 1) * channels_});
     if (norm_) {
-      const View<T, 2> n = accumulate ? b.gated : result;
       launch_on(cuda,
                 BasicNorm<T, T>{.x = y,
                                 .weight = view_of(norm_weight_),
@@ -105,13 +104,8 @@ class CudaMamba2 final : public CudaMixer<T> {
                                 .gate = norm_before_gate_ ? NormGate::after : NormGate::before,
                                 .eps = norm_eps_,
                                 .group = norm_group_,
-                                .y = n});
-      if (accumulate) {
-        launch_on(cuda, BasicActivation<T>{.kind = ActivationKind::identity,
-                                           .x = n,
-                                           .y = result,
-                                           .accumulate = true});
-      }
+                                .y = result,
+                                .accumulate = accumulate});
     }
     if (M > 0) {
       launch_on(cuda, BasicActivation<T>{.kind = ActivationKind::silu,
@@ -137,12 +131,11 @@ class CudaMamba2 final : public CudaMixer<T> {
 
  private:
   struct Buffers {
-    View<T, 2> conv, y, gated;
+    View<T, 2> conv, y;
   };
   Buffers buffers(Cuda& cuda, CudaScratch& scratch, Index rows) const {
     return {scratch.matrix<T>(cuda, kCudaNormedThenConv, rows, channels_),
-            scratch.matrix<T>(cuda, kCudaStep, rows, S_),
-            scratch.matrix<T>(cuda, kCudaGated, rows, S_)};
+            scratch.matrix<T>(cuda, kCudaStep, rows, S_)};
   }
 
   Index E_, S_, N_, W_, H_, P_, G_, channels_, projected_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/activation/activation.h"
 #include "kernels/causal_conv/causal_conv.h"
 #include "kernels/selective_scan/selective_scan.h"
 
@@ -39,8 +38,8 @@ class Mamba1 final : public Mixer {
   }
 
   bool rows_independent() const override {
-    return in_.rows_independent() && x_proj_.rows_independent() &&
-           dt_proj_.rows_independent() && out_.rows_independent();
+    return in_.rows_independent() && x_proj_.rows_independent() && dt_proj_.rows_independent() &&
+           out_.rows_independent();
   }
 
   void project_in(Device& device, View<const float, 2> x, View<float, 2> p) const override {
@@ -86,22 +85,23 @@ class Mamba1 final : public Mixer {
                                    .z = along(z, piece),
                                    .h = {piece.state + (W_ - 1) * E_, {N_, E_}},
                                    .y = along(g, piece),
-                                   .accumulate = accumulate});
+                                   .accumulate = accumulate,
+                                   .gate_sum = true});
     }
   }
 
   bool gate_is_separable() const override { return true; }
-  void apply_gate(Device& device, View<const float, 2> p, View<float, 2> g) const override {
-    launch(device, Activation{.kind = Activation::Kind::silu,
-                              .x = g,
-                              .gate = cols(p, E_, 2 * E_),
-                              .y = g});
-  }
 
   void project_out(Device& device, View<const float, 2> g, bool accumulate, int times,
                    View<float, 2> y) const override {
     out_.run(device, g, y, accumulate, times);
   }
+
+  Product product_in() const override { return {&in_, false}; }
+  std::vector<Product> products_inside() const override {
+    return {{&x_proj_, false}, {&dt_proj_, false}};
+  }
+  Product product_out() const override { return {&out_, true}; }
 
  private:
   Index E_, N_, W_, R_;

@@ -56,7 +56,8 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   m.d_model = positive(config, "d_model");
   const Index D = m.d_model;
   const Index layers = layer_count(config, "n_layer");
-  m.vocab = round_up(positive(config, "vocab_size"), positive(config, "pad_vocab_size_multiple", 8));
+  m.vocab =
+      round_up(positive(config, "vocab_size"), positive(config, "pad_vocab_size_multiple", 8));
   const bool bidirectional = config.flag("bidirectional", true);
   const std::string strategy = config.text("bidirectional_strategy", "add");
   if (strategy != "add" && strategy != "ew_multiply") {
@@ -73,14 +74,13 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   const Json layer_cfg = config.object_or_empty("layer_cfg");
   const Json mamba_cfg = layer_cfg.object_or_empty("mamba_cfg");
   if (const std::string mode = layer_cfg.text("mode", "mamba-only"); mode != "mamba-only") {
-    fail(Fault::checkpoint,
-         layer_cfg.where() + ": mode is " + mode + ", supported is mamba-only");
+    fail(Fault::checkpoint, layer_cfg.where() + ": mode is " + mode + ", supported is mamba-only");
   }
   if (mamba_cfg.has("mlp_cfg") && mamba_cfg.value("mlp_cfg").size() > 0) {
     fail(Fault::checkpoint, mamba_cfg.where() + ": mlp_cfg is not supported");
   }
-  const Json ssm = mamba_cfg.has("ssm_cfg") ? mamba_cfg.object("ssm_cfg")
-                                            : config.object_or_empty("ssm_cfg");
+  const Json ssm =
+      mamba_cfg.has("ssm_cfg") ? mamba_cfg.object("ssm_cfg") : config.object_or_empty("ssm_cfg");
 
   const std::string root = "caduceus.backbone.";
   const std::string sub = m.strands ? ".submodule" : "";
@@ -96,7 +96,8 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   if (m.strands) {
     m.complement = complement_of_config(config, m.vocab);
     // The checkpoint's own copies win over the config.
-    for (const std::string& name : {words + ".complement_map", std::string("lm_head.complement_map")}) {
+    for (const std::string& name :
+         {words + ".complement_map", std::string("lm_head.complement_map")}) {
       if (auto map = tensors.integers(name)) m.complement = *map;
     }
     check_complement(m.complement, config.where(), m.vocab);

@@ -17,9 +17,8 @@ const Family& family_of(const Json& config) {
   for (const Family& family : families()) {
     known += (known.empty() ? "" : "; ") + std::string(family.name);
   }
-  fail(Fault::checkpoint,
-       config.where() + ": no supported model family (model_type '" +
-           config.text("model_type", "") + "'); supported: " + known);
+  fail(Fault::checkpoint, config.where() + ": no supported model family (model_type '" +
+                              config.text("model_type", "") + "'); supported: " + known);
 }
 
 }  // namespace genossm

@@ -16,10 +16,12 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   m.d_model = positive(config, "d_model");
   const Index layers = layer_count(config, "n_layer");
   // The table on disk is padded; config.json holds the unpadded size.
-  m.vocab = round_up(positive(config, "vocab_size"), positive(config, "pad_vocab_size_multiple", 8));
+  m.vocab =
+      round_up(positive(config, "vocab_size"), positive(config, "pad_vocab_size_multiple", 8));
   if (config.has("attn_layer_idx") && config.array("attn_layer_idx").size() > 0) {
-    fail(Fault::checkpoint, config.where() + ": attn_layer_idx names attention layers; hybrid "
-                                             "models of this layout are not supported");
+    fail(Fault::checkpoint, config.where() +
+                                ": attn_layer_idx names attention layers; hybrid "
+                                "models of this layout are not supported");
   }
   const Json ssm = config.object_or_empty("ssm_cfg");
   const std::string layer = ssm.text("layer", "Mamba1");

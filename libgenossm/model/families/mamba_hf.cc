@@ -21,8 +21,7 @@ Mamba1Spec mamba1(const Json& config, Index d_model) {
   m.d_inner = static_cast<Index>(config.number("expand", 2) * static_cast<double>(d_model));
   m.d_state = positive(config, "state_size", 16);
   m.d_conv = positive(config, "conv_kernel", 4);
-  const bool automatic =
-      !config.has("time_step_rank") || config.value("time_step_rank").is_text();
+  const bool automatic = !config.has("time_step_rank") || config.value("time_step_rank").is_text();
   m.dt_rank = automatic ? (d_model + 15) / 16 : positive(config, "time_step_rank");
   m.conv_bias = config.flag("use_conv_bias", true);
   m.bias = config.flag("use_bias", true);
@@ -73,8 +72,7 @@ ModelSpec describe(const Json& config, Binder& tensors) {
 
   // transformers renames the singular form of the original on loading.
   const bool singular = tensors.has("backbone.embedding.weight");
-  tensors.bind(m.embedding,
-               singular ? "backbone.embedding.weight" : "backbone.embeddings.weight",
+  tensors.bind(m.embedding, singular ? "backbone.embedding.weight" : "backbone.embeddings.weight",
                {m.vocab, m.d_model});
   for (Index i = 0; i < layers; ++i) {
     const std::string at = "backbone.layers." + std::to_string(i);

@@ -38,8 +38,8 @@ Index positive(const Json& json, std::string_view key) {
 Index layer_count(const Json& json, std::string_view key) {
   const Index n = json.integer(key);
   if (n < 1 || n > 10'000) {
-    fail(Fault::checkpoint, json.where() + ": " + std::string(key) + " is " + std::to_string(n) +
-                                ", want 1 to 10000");
+    fail(Fault::checkpoint,
+         json.where() + ": " + std::string(key) + " is " + std::to_string(n) + ", want 1 to 10000");
   }
   return n;
 }

@@ -18,8 +18,8 @@ Mamba2Spec mamba2_sizes(const Json& ssm_cfg, Index d_model);
 void check_sizes(const Mamba1Spec& m, const std::string& where);
 void check_sizes(const Mamba2Spec& m, const std::string& where);
 
-// Names under `at` (e.g. "backbone.layers.0.mixer"). `projections`: in_proj and out_proj too; a tied
-// reverse direction has none of its own, or copies that are not used.
+// Names under `at` (e.g. "backbone.layers.0.mixer"). `projections`: in_proj and out_proj too; a
+// tied reverse direction has none of its own, or copies that are not used.
 void bind(Binder& tensors, Mamba1Spec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, Mamba2Spec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, MixerSpec& m, const std::string& at, bool projections = true);

@@ -1,0 +1,16 @@
+// The subcommands. Each adds its options to the root and its work as the callback; `words` is the
+// command line, for provenance.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace genossm {
+
+void add_embed(CLI::App& root, const std::vector<std::string>& words);
+void add_score(CLI::App& root, const std::vector<std::string>& words);
+void add_inspect(CLI::App& root, const std::vector<std::string>& words);
+void add_bench(CLI::App& root, const std::vector<std::string>& words);
+
+}  // namespace genossm

@@ -1,0 +1,104 @@
+// genossm embed: sequences in, one vector per record (or per base) out.
+#include "libgenossm/jobs/embed.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "apps/commands.h"
+#include "apps/report.h"
+
+namespace genossm {
+namespace {
+
+struct Options {
+  ModelOptions model;
+  SequenceOptions sequences;
+  WorkOptions work;
+  ReportOptions report;
+  OutputRequest output;
+  std::string layer = "last", pool = "mean", dtype = "f32", special = "published";
+  bool logits = false;
+};
+
+// "last", "3" or "0,4,last".
+std::vector<Index> parse_layers(const std::string& text, Index layers) {
+  std::vector<Index> out;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto comma = std::min(text.find(',', at), text.size());
+    const std::string word = text.substr(at, comma - at);
+    at = comma + 1;
+    if (word == "last") {
+      out.push_back(Features::kLast);
+      continue;
+    }
+    Index layer = -1;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), layer);
+    if (error != std::errc() || end != word.data() + word.size() || layer < 0 || layer > layers) {
+      fail(Fault::usage, "--layer '" + word + "': want last, or 0 (the embedding) to " +
+                             std::to_string(layers) + " (after the last block)");
+    }
+    out.push_back(layer);
+  }
+  return out;
+}
+
+void run(Options& options) {
+  EmbedOptions job;
+  job.source = options.sequences.source;
+  job.run = options.work.options(options.model);
+  job.run.strict = options.report.strict;
+  job.pool = parse_pool(options.pool);
+  job.element = parse_element(options.dtype);
+  job.features.logits = options.logits;
+  job.output = options.output;
+  if (job.output.path.empty()) job.output.path = "-";
+  if (job.output.path == "-" && job.output.type.empty()) job.output.type = "tsv";
+  if (options.special != "published" && options.special != "none") {
+    fail(Fault::usage, "--special-tokens '" + options.special + "' is none of published, none");
+  }
+  job.special_tokens = options.special == "published";
+  job.provenance = options.report.provenance();
+  const ProgressKind kind = options.report.progress_kind();
+
+  Device device = options.model.open_device();
+  const OpenedModel model = options.model.open(device, options.report.quiet);
+  if (options.logits && options.layer != "last") {
+    fail(Fault::usage, "--layer does not apply to --logits, which come from the last layer");
+  }
+  job.features.layers = parse_layers(options.layer, model.model.card().layers);
+  Progress progress("embed", kind);
+  job.run.progress = [&](Index done, Index total) { progress.update(done, total); };
+  const JobReport done = embed(model, device, job);
+  progress.clear();
+  report({"embed", &model, &options.model, &done, job.output.path, progress.seconds()},
+         options.report);
+}
+
+}  // namespace
+
+void add_embed(CLI::App& root, const std::vector<std::string>& words) {
+  const auto o = std::make_shared<Options>();
+  o->report.words = words;
+  CLI::App* app = root.add_subcommand("embed", "Vectors of hidden states, per record or per base");
+  o->sequences.add(*app);
+  o->model.add(*app, "genossm-mini-ps");
+  app->add_option("--layer", o->layer,
+                  "last (after the final norm), 0 (the embedding), i (after block i), or a list, "
+                  "whose vectors are put side by side")
+      ->capture_default_str();
+  app->add_option("--pool", o->pool, "mean, max, mean+max, first, last, or none (one row per base)")
+      ->capture_default_str();
+  app->add_flag("--logits", o->logits, "The head's logits instead of hidden states");
+  app->add_option("--dtype", o->dtype, "f32, f16 or bf16 (bf16: .safetensors only)")
+      ->capture_default_str();
+  app->add_option("--special-tokens", o->special,
+                  "published (as the model's tokenizer adds them; rows are bases only) or none")
+      ->capture_default_str();
+  o->work.add(*app,
+              "fwd, rc, avg or both [strand-sharing models and Caduceus-Ph: avg; others: fwd]");
+  add_output_options(*app, o->output, "npz, npy (+ .names.tsv), tsv, tsv.gz or safetensors");
+  o->report.add(*app);
+  app->callback([o] { run(*o); });
+}
+
+}  // namespace genossm

@@ -1,0 +1,95 @@
+// genossm: the list of subcommands, the form of error lines, the exit codes.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+#include <new>
+
+#include "apps/build_facts.h"
+#include "apps/commands.h"
+#include "kernels/core/error.h"
+#include "libgenossm/io/hts.h"
+
+namespace genossm {
+namespace {
+
+constexpr const char* kAbout =
+    "genossm: state-space sequence models of DNA, from FASTA, FASTQ, SAM, BAM and CRAM";
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  genossm embed genome.fa -o vectors.npz            one vector per record, bundled model\n"
+    "  genossm embed -f hg38.fa -R peaks.bed -o v.tsv    one vector per region\n"
+    "  genossm score --per-record reads.fastq            bits per base of every read\n"
+    "  genossm inspect MODEL                             what is in a checkpoint\n"
+    "Every command has --help. Exit codes: docs/exit-codes.md.";
+
+// One line, whatever the sentence holds.
+int complain(const std::string& command, std::string sentence, int code) {
+  for (char& c : sentence) {
+    if (c == '\n') c = ' ';
+  }
+  std::cerr << "genossm" << (command.empty() ? "" : " ") << command << ": error: " << sentence
+            << '\n';
+  return code;
+}
+
+std::string command_of(const CLI::App& root) {
+  for (const CLI::App* command : root.get_subcommands()) return command->get_name();
+  return "";
+}
+
+int run(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an output that could not be written
+  forbid_reference_downloads();
+  const std::vector<std::string> words(argv, argv + argc);
+  CLI::App root{kAbout, "genossm"};
+  root.set_version_flag("--version",
+                        [] { return "genossm " + version() + '\n' + version_parts(); });
+  root.footer(kExamples);
+  root.require_subcommand(1);
+  add_embed(root, words);
+  add_score(root, words);
+  add_inspect(root, words);
+  add_bench(root, words);
+  if (argc == 1) {
+    std::cerr << root.help();
+    return exit_code(Fault::usage);
+  }
+  if (const std::string first = argv[1]; !first.starts_with('-')) {
+    std::string known;
+    bool found = false;
+    for (const CLI::App* command : root.get_subcommands({})) {
+      known += (known.empty() ? "" : ", ") + command->get_name();
+      found = found || command->get_name() == first;
+    }
+    if (!found) {
+      return complain("", "no command '" + first + "'. The commands are " + known,
+                      exit_code(Fault::usage));
+    }
+  }
+  try {
+    root.parse(argc, argv);
+    return 0;
+  } catch (const CLI::Success& e) {
+    return root.exit(e);  // --help and --version
+  } catch (const CLI::ParseError& e) {
+    const std::string command = command_of(root);
+    return complain(command,
+                    std::string(e.what()) + ". See genossm " +
+                        (command.empty() ? "" : command + " ") + "--help",
+                    exit_code(Fault::usage));
+  } catch (const Error& e) {
+    return complain(command_of(root), e.what(), exit_code(e.fault()));
+  } catch (const std::bad_alloc&) {
+    return complain(command_of(root), "out of memory. Use a smaller --window, --chunk or --threads",
+                    exit_code(Fault::memory));
+  } catch (const std::exception& e) {
+    return complain(command_of(root), std::string("internal: ") + e.what(),
+                    exit_code(Fault::internal));
+  }
+}
+
+}  // namespace
+}  // namespace genossm
+
+int main(int argc, char** argv) { return genossm::run(argc, argv); }

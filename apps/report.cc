@@ -1,0 +1,106 @@
+#include "apps/report.h"
+
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "apps/build_facts.h"
+#include "apps/command_line.h"
+#include "libgenossm/output/tsv.h"
+
+namespace genossm {
+namespace {
+
+std::string json_counts(const std::map<std::string, Index>& counts) {
+  Provenance pairs;
+  for (const auto& [key, n] : counts) pairs.emplace_back(key, std::to_string(n));
+  return json_line(pairs);
+}
+
+std::string json_number(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+Index peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<Index>(usage.ru_maxrss) * 1024;
+}
+
+std::string plan_json(const Plan& plan) {
+  return json_line({{"order", json_text(plan.layer_major ? "layer-major" : "chunk-major")},
+                    {"chunk", std::to_string(plan.chunk)},
+                    {"lanes", std::to_string(plan.lanes)},
+                    {"weight_bytes", std::to_string(plan.weight_bytes)},
+                    {"lane_bytes", std::to_string(plan.lane_bytes)},
+                    {"peak_bytes", std::to_string(plan.peak_bytes)}});
+}
+
+std::string mebibytes(Index bytes) { return with_commas((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+}  // namespace
+
+std::string plan_text(const Plan& plan) {
+  return "order " +
+         std::string(plan.layer_major
+                         ? "layer-major (a window goes through one layer after the other)"
+                         : "chunk-major (a chunk goes through all layers, states carried)") +
+         "\nchunk " + with_commas(plan.chunk) + " tokens\nlanes " + std::to_string(plan.lanes) +
+         "\nweights " + mebibytes(plan.weight_bytes) + "\nmemory for each lane " +
+         mebibytes(plan.lane_bytes) + "\npeak memory " + mebibytes(plan.peak_bytes);
+}
+
+void report(const Finished& finished, const ReportOptions& options) {
+  const JobReport& job = *finished.report;
+  const double rate = finished.seconds > 0 ? static_cast<double>(job.bases) / finished.seconds : 0;
+  if (!options.quiet) {
+    for (const auto& [text, n] : job.warnings) {
+      std::cerr << "genossm " << finished.command << ": warning: " << text << " (" << with_commas(n)
+                << ")\n";
+    }
+    for (const auto& [reason, n] : job.skipped) {
+      std::cerr << "genossm " << finished.command << ": skipped: " << reason << ": "
+                << with_commas(n) << '\n';
+    }
+    std::cerr << finished.command << ": " << with_commas(job.records)
+              << (job.records == 1 ? " record, " : " records, ") << with_commas(job.bases)
+              << (job.bases == 1 ? " base, " : " bases, ") << duration_text(finished.seconds)
+              << ", " << rate_text(rate);
+    if (!finished.output.empty() && finished.output != "-") std::cerr << " -> " << finished.output;
+    std::cerr << '\n';
+    if (options.verbose) {
+      std::cerr << "model " << finished.model->path.string() << " sha256 " << finished.model->sha256
+                << "\nstrand " << job.strand << ", " << with_commas(job.windows) << " windows, "
+                << with_commas(job.tokens) << " tokens\n"
+                << plan_text(job.plan) << '\n';
+    }
+  }
+  if (options.summary.empty()) return;
+  Provenance all{{"program", json_text("genossm " + finished.command)},
+                 {"version", json_text(version())},
+                 {"command", json_text(command_text(options.words))}};
+  for (auto& pair : provenance_of(*finished.model)) all.push_back(pair);
+  all.insert(all.end(), {{"device", json_text(finished.model->model.card().cuda ? "cuda" : "cpu")},
+                         {"instruction_set", json_text(simd_level())},
+                         {"threads", std::to_string(finished.options->thread_count())},
+                         {"strand", json_text(job.strand)},
+                         {"records", std::to_string(job.records)},
+                         {"bases", std::to_string(job.bases)},
+                         {"windows", std::to_string(job.windows)},
+                         {"tokens", std::to_string(job.tokens)},
+                         {"skipped", json_counts(job.skipped)},
+                         {"warnings", json_counts(job.warnings)},
+                         {"seconds", json_number(finished.seconds)},
+                         {"bases_per_second", json_number(rate)},
+                         {"peak_memory_bytes", std::to_string(peak_memory())},
+                         {"plan", plan_json(job.plan)},
+                         {"output", json_text(finished.output)}});
+  const auto file = open_table({options.summary, "", true}, {});
+  file->line(json_line(all));
+  file->finish();
+}
+
+}  // namespace genossm

@@ -1,0 +1,74 @@
+// genossm score: how likely the model finds every base.
+#include "libgenossm/jobs/score.h"
+
+#include "apps/commands.h"
+#include "apps/report.h"
+
+namespace genossm {
+namespace {
+
+struct Options {
+  ModelOptions model;
+  SequenceOptions sequences;
+  WorkOptions work;
+  ReportOptions report;
+  OutputRequest output;
+  std::string track = "logp", alphabet;
+  bool masked = false, per_record = false;
+};
+
+void run(Options& options) {
+  ScoreOptions job;
+  job.source = options.sequences.source;
+  job.run = options.work.options(options.model);
+  job.run.strict = options.report.strict;
+  job.masked = options.masked;
+  job.per_record = options.per_record;
+  job.tracks = parse_tracks(options.track);
+  job.output = options.output;
+  if (job.output.path.empty()) job.output.path = "-";
+  job.provenance = options.report.provenance();
+  if (!options.alphabet.empty() && options.alphabet != "acgt" && options.alphabet != "full") {
+    fail(Fault::usage, "--alphabet '" + options.alphabet + "' is none of acgt, full");
+  }
+  const ProgressKind kind = options.report.progress_kind();
+
+  Device device = options.model.open_device();
+  const OpenedModel model = options.model.open(device, options.report.quiet);
+  job.full_alphabet = options.alphabet.empty() ? !model.alphabet_acgt : options.alphabet == "full";
+  Progress progress("score", kind);
+  job.run.progress = [&](Index done, Index total) { progress.update(done, total); };
+  const JobReport done = score(model, device, job);
+  progress.clear();
+  report({"score", &model, &options.model, &done, job.output.path, progress.seconds()},
+         options.report);
+}
+
+}  // namespace
+
+void add_score(CLI::App& root, const std::vector<std::string>& words) {
+  const auto o = std::make_shared<Options>();
+  o->report.words = words;
+  CLI::App* app = root.add_subcommand("score", "Log-likelihood of every base, or of every record");
+  o->sequences.add(*app);
+  o->model.add(*app, "genossm-mini-causal");
+  app->add_flag(
+      "--per-record", o->per_record,
+      "One row a record: length, bases scored, sum and mean of ln p, bits per base, perplexity");
+  app->add_option(
+         "--track", o->track,
+         "logp (ln p, nats), entropy (of the prediction, nats), info (2 - entropy in bits); "
+         "or a list")
+      ->capture_default_str();
+  app->add_flag("--masked", o->masked,
+                "Masked models: mask each base in turn, one pass a base (for short regions)");
+  app->add_option(
+      "--alphabet", o->alphabet,
+      "acgt (probabilities over the four bases) or full (all tokens) [the model's, mostly acgt]");
+  o->work.add(*app, "fwd, rc or avg [fwd]");
+  add_output_options(*app, o->output, "tsv or tsv.gz");
+  o->report.add(*app);
+  app->callback([o] { run(*o); });
+}
+
+}  // namespace genossm

@@ -1,0 +1,212 @@
+#include "apps/shared_options.h"
+
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <system_error>
+
+#include "apps/build_facts.h"
+#include "apps/command_line.h"
+#include "kernels/matmul/matmul.h"
+
+namespace genossm {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Where names of models are looked up: $GENOSSM_MODELS, beside the program, the installed folder.
+std::vector<fs::path> model_folders() {
+  std::vector<fs::path> folders;
+  if (const char* list = std::getenv("GENOSSM_MODELS")) {
+    std::string all(list);
+    for (std::size_t at = 0; at <= all.size();) {
+      const auto colon = std::min(all.find(':', at), all.size());
+      if (colon > at) folders.emplace_back(all.substr(at, colon - at));
+      at = colon + 1;
+    }
+  }
+  std::error_code none;
+  const fs::path program = fs::read_symlink("/proc/self/exe", none);
+  if (!none) {
+    const fs::path folder = program.parent_path();
+    folders.push_back((folder / "../share/genossm/models").lexically_normal());
+    folders.push_back((folder / "../../data/models").lexically_normal());  // a build folder
+  }
+  folders.emplace_back(fs::path(GENOSSM_SHARE) / "models");
+  return folders;
+}
+
+}  // namespace
+
+Index parse_bytes(const std::string& text, const std::string& option) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string unit(end, text.data() + text.size());
+  for (char& c : unit) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  if (unit.size() > 1 && unit.back() == 'B') unit.pop_back();
+  if (unit.size() > 1 && unit.back() == 'I') unit.pop_back();
+  const double scale = unit.empty()  ? 1
+                       : unit == "K" ? 0x1p10
+                       : unit == "M" ? 0x1p20
+                       : unit == "G" ? 0x1p30
+                       : unit == "T" ? 0x1p40
+                                     : 0;
+  if (error != std::errc() || scale == 0 || !(value * scale >= 1) || value * scale > 0x1p62) {
+    fail(Fault::usage, option + " '" + text + "': want a size such as 500M or 16G");
+  }
+  return static_cast<Index>(value * scale);
+}
+
+void ModelOptions::add(CLI::App& app, const std::string& bundled) {
+  bundled_ = bundled;
+  app.add_option("-m,--model", model,
+                 "Model: a folder as published, a weights file, or a name under $GENOSSM_MODELS; "
+                 "NAME@sha256:HEX pins it" +
+                     (bundled.empty() ? "" : " [" + bundled + "]"));
+  app.add_option("--device", device, "auto, cpu, cuda or cuda:N; auto is a GPU where there is one")
+      ->capture_default_str();
+  app.add_option("--precision", precision,
+                 "auto, fp32 or bf16; auto is fp32 on a CPU, bf16 on a GPU")
+      ->capture_default_str();
+  app.add_option("-@,--threads", threads, "Compute threads [all that this process may use]")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--memory", memory, "Memory that may be used, e.g. 8G [what is free]");
+}
+
+int ModelOptions::thread_count() const { return threads > 0 ? threads : available_threads(); }
+
+Index ModelOptions::memory_bytes() const {
+  return memory.empty() ? available_memory() : parse_bytes(memory, "--memory");
+}
+
+int ModelOptions::gpu() const {
+  if (device == "cpu") return -1;
+  const bool cuda = device == "cuda" || device.starts_with("cuda:");
+  if (device != "auto" && !cuda) {
+    fail(Fault::usage, "--device '" + device + "' is none of auto, cpu, cuda, cuda:N");
+  }
+  if constexpr (build::has_cuda) {
+    if (device == "auto") return cuda_devices() > 0 ? 0 : -1;
+    if (device == "cuda") return 0;
+    int index = 0;
+    const char* from = device.data() + 5;
+    const char* end = device.data() + device.size();
+    const auto [rest, error] = std::from_chars(from, end, index);
+    if (error != std::errc() || rest != end || index < 0) {
+      fail(Fault::usage, "--device '" + device + "': want a number after cuda:");
+    }
+    return index;
+  }
+  if (cuda) {
+    fail(Fault::device, "--device " + device + ": this build has no CUDA. Use --device cpu");
+  }
+  return -1;
+}
+
+Device ModelOptions::open_device() const {
+  const int index = gpu();
+  if constexpr (build::has_cuda) {
+    if (index >= 0) return Device{Cuda(index)};
+  }
+  return Device{Cpu(thread_count())};
+}
+
+Precision ModelOptions::chosen_precision() const {
+  if (precision != "auto" && precision != "fp32" && precision != "bf16") {
+    fail(Fault::usage, "--precision '" + precision + "' is none of auto, fp32, bf16");
+  }
+  if (precision == "auto") return gpu() >= 0 ? Precision::bf16 : Precision::fp32;
+  return precision == "bf16" ? Precision::bf16 : Precision::fp32;
+}
+
+ModelPath ModelOptions::find() const {
+  const std::string name = model.empty() ? bundled_ : model;
+  if (name.empty()) fail(Fault::usage, "no model: give one with -m");
+  const std::vector<fs::path> folders = model_folders();
+  return find_model(name, folders);
+}
+
+OpenedModel ModelOptions::open(Device& where, bool quiet) const {
+  const Precision chosen = chosen_precision();
+  OpenedModel opened = open_model(find(), where, chosen);
+  if (!quiet) {
+    if (chosen == Precision::bf16 && !opened.model.card().cuda && !cpu_has_bf16()) {
+      std::cerr << "genossm: warning: this processor has no bfloat16 products; --precision bf16 is "
+                   "emulated and slower than fp32\n";
+    }
+    for (const std::string& warning : opened.warnings) {
+      std::cerr << "genossm: warning: " << warning << '\n';
+    }
+  }
+  return opened;
+}
+
+void SequenceOptions::add(CLI::App& app) {
+  app.add_option("input", source.inputs,
+                 "FASTA, FASTQ, SAM, BAM or CRAM files, plain, gzip or bgzip; - is standard input");
+  app.add_option(
+      "-f,--fasta-ref", source.fasta_ref,
+      "Indexed reference, for regions and for CRAM; without inputs and regions: all its contigs");
+  app.add_option(
+      "-r,--region", source.regions,
+      "Regions of the reference, comma-separated: chr, chr:from-to (1-based, inclusive)");
+  app.add_option("-R,--regions-file", source.regions_file, "BED file of regions (0-based)");
+  app.add_flag("--clip", source.clip,
+               "Cut regions at the ends of their contig instead of refusing them");
+  app.add_option("--token-ids", source.token_ids,
+                 "Raw token ids instead of sequences: a .npy file of int64, one dimension");
+}
+
+void WorkOptions::add(CLI::App& app, const std::string& strand_help) {
+  app.add_option(
+         "--window", window,
+         "Bases that the model sees at once [two-way models: its published context; one-way "
+         "models: the whole record]")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--stride", stride, "Bases between the starts of windows")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--chunk", chunk, "Tokens computed at once; never changes a result [planned]")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--strand", strand, strand_help);
+}
+
+RunOptions WorkOptions::options(const ModelOptions& model) const {
+  RunOptions run;
+  run.window = window;
+  run.stride = stride;
+  run.chunk = chunk;
+  run.memory = model.memory_bytes();
+  run.threads = model.thread_count();
+  if (!strand.empty()) run.strand = parse_strand(strand);
+  return run;
+}
+
+void add_output_options(CLI::App& app, OutputRequest& output, const std::string& types) {
+  app.add_option("-o,--output", output.path,
+                 "Output file; its suffix decides the type [standard output]");
+  app.add_option("-O,--output-type", output.type, "Output type: " + types);
+  app.add_flag("--force", output.force, "Overwrite an existing output");
+}
+
+void ReportOptions::add(CLI::App& app) {
+  app.add_option("--summary", summary, "Write counts, plan, speed and checksums as JSON");
+  app.add_flag("--strict", strict, "Stop at the first record that cannot be used in full");
+  app.add_option("--progress", progress, "auto, plain or none")->capture_default_str();
+  app.add_flag("-q,--quiet", quiet, "Only errors on standard error");
+  app.add_flag("-v,--verbose", verbose, "Also print the model and the plan");
+  app.add_flag("--no-version", no_version, "Leave version and command out of the output");
+}
+
+ProgressKind ReportOptions::progress_kind() const {
+  const ProgressKind kind = parse_progress(progress);
+  return quiet ? ProgressKind::none : kind;
+}
+
+Provenance ReportOptions::provenance() const {
+  if (no_version) return {};
+  return {{"version", json_text(version())}, {"command", json_text(recorded_command(words))}};
+}
+
+}  // namespace genossm

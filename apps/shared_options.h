@@ -1,0 +1,69 @@
+// Options that mean the same in every command, written once.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/progress.h"
+#include "libgenossm/jobs/job.h"
+#include "libgenossm/output/writer.h"
+
+namespace genossm {
+
+// -m, --device, --precision, -@, --memory
+struct ModelOptions {
+  std::string model;
+  std::string device = "auto";
+  std::string precision = "auto";
+  int threads = 0;     // 0: what the affinity mask and the cgroup allow
+  std::string memory;  // 0: what is free
+
+  void add(CLI::App& app, const std::string& bundled);
+  int thread_count() const;
+  Index memory_bytes() const;
+  int gpu() const;  // the GPU that --device means; -1: the CPU
+  Device open_device() const;
+  Precision chosen_precision() const;
+  ModelPath find() const;
+  // Opens the model, or `bundled` where none is named; warns on stderr unless quiet.
+  OpenedModel open(Device& device, bool quiet) const;
+
+ private:
+  std::string bundled_;
+};
+
+// inputs, -f, -r, -R, --clip, --token-ids
+struct SequenceOptions {
+  SourceOptions source;
+  void add(CLI::App& app);
+};
+
+// --window, --stride, --chunk, --strand
+struct WorkOptions {
+  Index window = 0, stride = 0, chunk = 0;
+  std::string strand;
+  void add(CLI::App& app, const std::string& strand_help);
+  RunOptions options(const ModelOptions& model) const;
+};
+
+// -o, -O, --force
+void add_output_options(CLI::App& app, OutputRequest& output, const std::string& types);
+
+// --summary, --strict, --progress, -q, -v, --no-version
+struct ReportOptions {
+  std::string summary;
+  std::string progress = "auto";
+  bool strict = false, quiet = false, verbose = false, no_version = false;
+  std::vector<std::string> words;  // the command line
+  void add(CLI::App& app);
+  ProgressKind progress_kind() const;
+  // Version and command for the head of an output; nothing with --no-version.
+  Provenance provenance() const;
+};
+
+// A number of bytes: "2000000", "500M", "16G"; binary multiples. Fault::usage.
+Index parse_bytes(const std::string& text, const std::string& option);
+
+}  // namespace genossm

@@ -1,0 +1,28 @@
+// The matrix products of a forward pass and nothing else: the floor under the time of a model whose
+// other work were free. Same ops, same packed weights, same slabs as the model's own run; inputs
+// and outputs are a slab's dense rows, which stay in the cache.
+#pragma once
+
+#include "libgenossm/model/model.h"
+
+namespace genossm {
+
+// Wall time, and the processor time of all threads together: the second is what a loaded machine
+// leaves meaningful.
+struct Timing {
+  double seconds = 0;
+  double cpu_seconds = 0;
+};
+
+// Processor time of this process so far, all threads, in seconds.
+double process_cpu_seconds();
+
+// Multiply-adds count twice; products of every block for `rows` rows. The vocabulary head is left
+// out, as it is when embedding.
+double product_flop(const Model& model, Index rows);
+
+// Runs the products of every block for `rows` rows, block after block, in slabs of `slab` rows that
+// the threads share out among themselves.
+Timing replay_products(const Model& model, Cpu& cpu, Index rows, Index slab);
+
+}  // namespace genossm

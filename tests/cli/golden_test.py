@@ -1,0 +1,56 @@
+"""The stored vectors of the authors' code, through the program and --token-ids."""
+import json
+
+import numpy
+
+from genossm_cli import SOURCE, Case, main, read_safetensors
+
+FAMILIES = ("mamba1", "mamba2", "caduceus", "plantcaduceus", "mini")
+
+
+class Golden(Case):
+    def close(self, got, want, what):
+        self.assertEqual(got.shape, want.shape, what)
+        error = numpy.abs(got.astype("f8") - want).max() / numpy.abs(want).max()
+        self.assertLessEqual(error, 2e-5, what)
+
+    def test_every_case(self):
+        seen = 0
+        for family in FAMILIES:
+            for case in sorted((SOURCE / "tests/golden" / family).iterdir()):
+                if not (case / "expected.safetensors").exists():
+                    continue
+                with self.subTest(f"{family}/{case.name}"):
+                    self.one(case, family)
+                    seen += 1
+        self.assertGreater(seen, 30)
+
+    def one(self, case, family):
+        expected = read_safetensors(case / "expected.safetensors")
+        model = case
+        if family == "mini":
+            model = SOURCE / "data/models" / f"genossm-mini-{case.name}"
+        ids = expected["input_ids"]
+        # Two strands given side by side (a conjoined classifier): the forward one.
+        sequences = ids[:, :, 0] if ids.ndim == 3 else ids
+        for b, row in enumerate(sequences):
+            numpy.save(self.path("ids.npy"), row.astype("<i8"))
+            for key, options in (("last_hidden_state", ()), ("logits", ("--logits",))):
+                # Logits of classifiers are classes, not tokens.
+                if key == "logits" and case.name.startswith("seqcls"):
+                    continue
+                for part in (key, f"{key}.first64", f"{key}.last64"):
+                    if part not in expected:
+                        continue
+                    self.good("embed", "-m", model, "--token-ids", "ids.npy", "--pool", "none", *options,
+                              "-o", "out.npz", "--force")
+                    got = numpy.load(self.path("out.npz"))["embeddings"]
+                    if part.endswith("first64"):
+                        got = got[:64]
+                    if part.endswith("last64"):
+                        got = got[-64:]
+                    self.close(got, expected[part][b], part)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Every command of the README runs and writes what it names."""
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+from genossm_cli import GENOSSM, SOURCE, Case, main
+
+
+def commands():
+    text = (SOURCE / "README.md").read_text()
+    block = re.search(r"readme_test\.py -->\n```sh\n(.*?)```", text, re.S).group(1)
+    return [line.split("  #")[0].rstrip() for line in block.splitlines() if line.strip()]
+
+
+class Readme(Case):
+    def test_there_are_ten(self):
+        self.assertEqual(len(commands()), 10)
+
+    def test_every_command_runs(self):
+        (self.folder / "data").symlink_to(SOURCE / "data")
+        path = f"{pathlib.Path(GENOSSM).parent}:{os.environ['PATH']}"
+        for command in commands():
+            with self.subTest(command=command):
+                done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=self.folder,
+                                      capture_output=True, timeout=1500, env={**os.environ, "PATH": path})
+                self.assertEqual(done.returncode, 0, done.stderr.decode())
+                output = re.search(r"-o (\S+)", command)
+                if output:
+                    self.assertGreater((self.folder / output.group(1)).stat().st_size, 0)
+                else:
+                    self.assertTrue(done.stdout)
+
+    def test_help_of_every_command(self):
+        for command in ("embed", "score", "inspect", "bench"):
+            self.assertIn(b"--help", self.good(command, "--help").stdout)
+        self.assertIn(b"htslib", self.good("--version").stdout)
+
+
+if __name__ == "__main__":
+    main()
