@@ -7,7 +7,7 @@ namespace genossm {
 namespace {
 
 constexpr int kThreads = 32;  // small blocks spread over all multiprocessors
-constexpr int kAhead = 32;  // segments loaded ahead: the carry waits for memory, not for arithmetic
+constexpr int kAhead = 64;  // segments loaded ahead: the carry waits for memory, not for arithmetic
 
 // One thread a state of a channel of a sequence; turns ends into starts, in place.
 template <class T>

@@ -43,7 +43,7 @@ struct Ends {
     for (int first = (count - 1) / kGroup * kGroup; first >= 0; first -= kGroup, side ^= 1) {
       fetch(start + first - kGroup, start + first, side ^ 1);
       fetch_wait_for_all_but_last();
-#pragma unroll 2
+#pragma unroll 4
       for (int i = 0; i < kGroup; ++i) {
         const int t = first + kGroup - 1 - i;
         if (t >= count) continue;

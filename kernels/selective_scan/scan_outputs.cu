@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kScanThreads, 8)
     for (int g = 0; g < count; g += kGroup) {
       fetch(start + g + kGroup, side ^ 1);
       fetch_wait_for_all_but_last();
-#pragma unroll 2
+#pragma unroll 4
       for (int i = 0; i < kGroup; ++i) {
         if (g + i >= count) break;
         const Pair now_u = fetched[side][0][i][tid], now_dt = fetched[side][1][i][tid];

@@ -23,9 +23,9 @@ __global__ void __launch_bounds__(kThreads) carry_kernel(SsdScan<T> scan, int bl
   if (scan.states != nullptr && sequence.state >= 0) {
     state = scan.states + sequence.state + head * scan.state_head + n * scan.state_row + p;
   }
-  float h = state != nullptr && !sequence.fresh ? *state : 0.0f;
-  if (state != nullptr && scan.scales != nullptr && !sequence.fresh) {
-    h *= scan.scales[sequence.state + head];
+  float h = 0.0f;
+  if (state != nullptr && !sequence.fresh) {
+    h = scan.scales != nullptr ? *state * scan.scales[sequence.state + head] : *state;
   }
   for (int begin = 0; begin < count; begin += kAhead) {
     float end[kAhead], sum[kAhead];
@@ -33,8 +33,9 @@ __global__ void __launch_bounds__(kThreads) carry_kernel(SsdScan<T> scan, int bl
     for (int k = 0; k < kAhead; ++k) {
       const Index s = min(begin + k, count - 1);
       end[k] = S[s * size];
-      sum[k] = sums[s * scan.H];
+      sum[k] = __ldg(&sums[s * scan.H]);
     }
+    asm volatile("" ::: "memory");  // all loads first: they would be drawn into the chain below
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
       if (begin + k >= count) break;
