@@ -83,7 +83,7 @@ void report(const Finished& finished, const ReportOptions& options) {
                  {"version", json_text(version())},
                  {"command", json_text(command_text(options.words))}};
   for (auto& pair : provenance_of(*finished.model)) all.push_back(pair);
-  all.insert(all.end(), {{"device", json_text("cpu")},
+  all.insert(all.end(), {{"device", json_text(finished.model->model.card().cuda ? "cuda" : "cpu")},
                          {"instruction_set", json_text(simd_level())},
                          {"threads", std::to_string(finished.options->thread_count())},
                          {"strand", json_text(job.strand)},

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "libgenossm/runtime/cuda_lane.h"
+
 namespace genossm {
 
 Lane::Lane(const Model& model, Features features, Index chunk, Index slab)
@@ -15,9 +17,15 @@ Lane::Lane(const Model& model, Features features, Index chunk, Index slab)
                              std::to_string(model.card().layers) + " (0 is the embedding)");
     }
   }
+  if constexpr (build::has_cuda) {
+    if (model.card().cuda) cuda_ = std::make_shared<CudaLane>(model, features_, chunk);
+  }
 }
 
 void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& emit) {
+  if constexpr (build::has_cuda) {
+    if (cuda_) return cuda_->run(*as_cuda(device), sequences, emit);
+  }
   // Rows are collected until a step is full; a one-way sequence may be cut at a step's end.
   std::vector<std::int32_t> tokens;
   std::vector<Span> spans;
@@ -56,6 +64,9 @@ void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& em
 
 void Lane::advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit) {
   require(!model_.card().two_way, Fault::internal, "a two-way model has no state to go on from");
+  if constexpr (build::has_cuda) {
+    if (cuda_) return cuda_->advance(*as_cuda(device), tokens, state, fresh, emit);
+  }
   const auto length = static_cast<Index>(tokens.size());
   for (Index done = 0; done < length; done += chunk_) {
     const Index n = std::min(chunk_, length - done);
