@@ -50,9 +50,9 @@ inline Cuda* as_cuda(Device& device) {
 // The number of tokens of one tile: token-local ops always see whole tiles, whatever the chunk.
 inline constexpr Index kTile = 64;
 
-// Cuda runs recurrences in parallel over segments of this many tokens, counted from the start of each
-// sequence (reverse directions: from its end). A sequence may be cut at multiples of it without
-// changing a bit.
+// Cuda runs recurrences in parallel over segments of this many tokens, counted from the start of
+// each sequence (reverse directions: from its end). A sequence may be cut at multiples of it
+// without changing a bit.
 inline constexpr Index kCudaSegment = 512;
 
 }  // namespace genossm

@@ -11,12 +11,14 @@ constexpr int kAhead = 16;  // segments loaded ahead
 template <class T>
 __global__ void __launch_bounds__(kThreads) carry_kernel(SsdScan<T> scan, int blocks_a_sequence) {
   const Index index = blockIdx.x / blocks_a_sequence;
-  const int i = static_cast<int>(blockIdx.x % blocks_a_sequence) * kThreads + static_cast<int>(threadIdx.x);
+  const int i =
+      static_cast<int>(blockIdx.x % blocks_a_sequence) * kThreads + static_cast<int>(threadIdx.x);
   const int of_head = scan.N * scan.P, size = scan.H * of_head;
   if (i >= size) return;
   const int head = i / of_head, n = i % of_head / scan.P, p = i % scan.P;
   const SequenceRows sequence = scan.table ? scan.sequences.rows.data[index] : scan.one;
-  const int count = static_cast<int>((sequence.end - sequence.begin + kCudaSegment - 1) / kCudaSegment);
+  const int count =
+      static_cast<int>((sequence.end - sequence.begin + kCudaSegment - 1) / kCudaSegment);
   float* S = scan.S + static_cast<Index>(sequence.first_segment) * size + i;
   const float* sums = scan.sums + static_cast<Index>(sequence.first_segment) * scan.H + head;
   float* state = nullptr;
@@ -42,11 +44,12 @@ __global__ void __launch_bounds__(kThreads) carry_kernel(SsdScan<T> scan, int bl
   if (state != nullptr) *state = h;
 }
 
-// States from outside may have a scale (see ssd.h); it is worked in first, and 1 from then on. A block
-// is one head of one sequence.
+// States from outside may have a scale (see ssd.h); it is worked in first, and 1 from then on. A
+// block is one head of one sequence.
 template <class T>
 __global__ void scale_kernel(SsdScan<T> scan) {
-  const SequenceRows sequence = scan.table ? scan.sequences.rows.data[blockIdx.x / scan.H] : scan.one;
+  const SequenceRows sequence =
+      scan.table ? scan.sequences.rows.data[blockIdx.x / scan.H] : scan.one;
   if (sequence.state < 0) return;
   const int head = static_cast<int>(blockIdx.x % scan.H);
   float& scale = scan.scales[sequence.state + head];
@@ -86,7 +89,8 @@ void run_phases(Cuda& cuda, SsdScan<T>& scan, Index sequences) {
     ok_launch();
   }
   const int blocks = static_cast<int>(div_up(size, kThreads));
-  carry_kernel<T><<<static_cast<unsigned>(sequences * blocks), kThreads, 0, stream_of(cuda)>>>(scan, blocks);
+  carry_kernel<T>
+      <<<static_cast<unsigned>(sequences * blocks), kThreads, 0, stream_of(cuda)>>>(scan, blocks);
   ok_launch();
   if constexpr (sizeof(T) == 2) {
     if (chunks) ssd_chunks_outputs(cuda, scan);
