@@ -2,6 +2,7 @@
 // place where the two meet.
 #pragma once
 
+#include <string>
 #include <type_traits>
 #include <variant>
 
@@ -45,6 +46,16 @@ inline Cuda* as_cuda(Device& device) {
         }
       },
       device);
+}
+
+// A GPU as a Device. Throws Fault::device where there is none, and in builds without CUDA.
+template <class D = Device>
+D gpu_device(int index) {
+  if constexpr (std::is_constructible_v<D, Cuda>) {
+    return D{Cuda(index)};
+  } else {
+    fail(Fault::device, "cuda: this build has no CUDA, so no GPU " + std::to_string(index));
+  }
 }
 
 // The number of tokens of one tile: token-local ops always see whole tiles, whatever the chunk.

@@ -27,7 +27,7 @@ namespace genossm::testing {
 // The GPU; none where there is no GPU or the build has no CUDA.
 inline std::optional<Device> open_cuda() {
   if constexpr (build::has_cuda) {
-    if (cuda_devices() > 0) return Device{Cuda(0)};
+    if (cuda_devices() > 0) return gpu_device(0);
   }
   return std::nullopt;
 }
