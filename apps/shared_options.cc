@@ -107,10 +107,7 @@ int ModelOptions::gpu() const {
 
 Device ModelOptions::open_device() const {
   const int index = gpu();
-  if constexpr (build::has_cuda) {
-    if (index >= 0) return Device{Cuda(index)};
-  }
-  return Device{Cpu(thread_count())};
+  return index >= 0 ? gpu_device(index) : Device{Cpu(thread_count())};
 }
 
 Precision ModelOptions::chosen_precision() const {

@@ -45,7 +45,7 @@ struct CausalConvSet {
 };
 
 template <class T>
-void check(const BasicCausalConv<T>&);    // throws Error{Fault::shape}
+void check(const BasicCausalConv<T>&);  // throws Error{Fault::shape}
 template <class T>
 void check(const CausalConvSet<T>&);
 void run(Reference&, const CausalConv&);  // the definition, double

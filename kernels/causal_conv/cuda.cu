@@ -1,5 +1,5 @@
-// A thread walks a strip of tokens with the last W - 1 inputs of a few channels in registers, so that
-// every input is read once, also where both directions are wanted.
+// A thread walks a strip of tokens with the last W - 1 inputs of a few channels in registers, so
+// that every input is read once, also where both directions are wanted.
 #include "kernels/causal_conv/causal_conv.h"
 #include "kernels/core/cuda/device.cuh"
 #include "kernels/core/cuda/impl.h"
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
     tail = op.tails != nullptr && sequence.state >= 0 && !sequence.fresh ? op.tails + sequence.state
                                                                          : nullptr;
   }
-  const auto input = [&](Index t, float (&out)[V]) {
+  const auto input = [&](Index t, float(&out)[V]) {
     if (t >= 0 && t < L) {
       load_pack<T, V>(op.x.row(sequence.begin + t) + c, out);
     } else if (t < 0 && t + W - 1 >= unused && tail != nullptr) {
@@ -78,14 +78,14 @@ __global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
   Taps<T, V, W> forward, reverse;
   if constexpr (kForward) forward.load(op.forward, c, unused);
   if constexpr (kReverse) reverse.load(op.reverse, c, unused);
-  // x[0 .. kWindow - 1] is x[t - kBack .. t + kAhead] of the first of kAtOnce tokens; the others' lie
-  // behind it, and only once for all of them does the window move.
+  // x[0 .. kWindow - 1] is x[t - kBack .. t + kAhead] of the first of kAtOnce tokens; the others'
+  // lie behind it, and only once for all of them does the window move.
   constexpr int kBack = kForward ? W - 1 : 0, kAhead = kReverse ? W - 1 : 0;
   constexpr int kWindow = kBack + kAhead + 1, kAtOnce = 4;
   float x[kWindow - 1 + kAtOnce][V];
 #pragma unroll
   for (int k = 0; k < kWindow - 1; ++k) input(t0 - kBack + k, x[k]);
-  const auto put = [&](View<T, 2> y, Index t, float (&sum)[V]) {
+  const auto put = [&](View<T, 2> y, Index t, float(&sum)[V]) {
     if (op.silu) {
 #pragma unroll
       for (int i = 0; i < V; ++i) sum[i] = silu_of<T>(sum[i]);
@@ -180,8 +180,9 @@ __global__ void tail_kernel(Strips<T> strips, int W, int blocks_a_sequence) {
   for (int k = 0; k < 7; ++k) {
     if (k >= W - 1) break;
     const Index t = L - (W - 1) + k;
-    last[k] = t >= 0 ? to_float(op.x.row(sequence.begin + t)[c])
-                     : fresh ? 0.0f : tail[(t + W - 1) * stride + c];
+    last[k] = t >= 0  ? to_float(op.x.row(sequence.begin + t)[c])
+              : fresh ? 0.0f
+                      : tail[(t + W - 1) * stride + c];
   }
 #pragma unroll
   for (int k = 0; k < 7; ++k) {

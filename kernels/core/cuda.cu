@@ -1,5 +1,4 @@
 #include "kernels/core/cuda.h"
-
 #include "kernels/core/cuda/blas.h"
 #include "kernels/core/cuda/impl.h"
 
@@ -9,7 +8,8 @@ void ok(cudaError_t status, std::source_location where) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // errors that do not stay are not reported again by the next call
   const std::string file = where.file_name();
-  const std::string at = file.substr(file.rfind('/') == std::string::npos ? 0 : file.rfind('/') + 1);
+  const std::string at =
+      file.substr(file.rfind('/') == std::string::npos ? 0 : file.rfind('/') + 1);
   if (status == cudaErrorMemoryAllocation) {
     fail(Fault::memory, "cuda: not enough device memory");
   }
@@ -30,8 +30,8 @@ Cuda::Cuda(int index) : impl_(std::make_unique<Impl>()) {
   const int n = cuda_devices();
   if (n == 0) fail(Fault::device, "cuda: no GPU, or no driver for it, on this machine");
   if (index < 0 || index >= n) {
-    fail(Fault::device, "cuda: GPU " + std::to_string(index) + " does not exist, there are " +
-                            std::to_string(n));
+    fail(Fault::device,
+         "cuda: GPU " + std::to_string(index) + " does not exist, there are " + std::to_string(n));
   }
   impl_->index = index;
   ok(cudaSetDevice(index));
@@ -133,7 +133,8 @@ std::shared_ptr<void> cuda_memory(const Cuda& cuda, Index bytes) {
   ok(cudaSetDevice(index));
   if (cudaMalloc(&memory, static_cast<std::size_t>(bytes)) != cudaSuccess) {
     cudaGetLastError();
-    fail(Fault::memory, "cuda: " + std::to_string(bytes >> 20) + " MiB of device memory are wanted, " +
+    fail(Fault::memory, "cuda: " + std::to_string(bytes >> 20) +
+                            " MiB of device memory are wanted, " +
                             std::to_string(cuda.free_memory() >> 20) + " MiB are free");
   }
   return {memory, [index](void* p) {

@@ -1,6 +1,6 @@
 // Cuda: one GPU with one stream; all work on it runs in the order in which it was asked for, and
-// asynchronously: wait() before its results are read. The header needs no CUDA header and is there in
-// every build; builds without CUDA do not link the class.
+// asynchronously: wait() before its results are read. The header needs no CUDA header and is there
+// in every build; builds without CUDA do not link the class.
 #pragma once
 
 #include <memory>
@@ -23,8 +23,8 @@ class Cuda {
   Cuda& operator=(Cuda&&) noexcept;
 
   int index() const;
-  std::string name() const;      // "NVIDIA H200"
-  Index total_memory() const;    // bytes
+  std::string name() const;    // "NVIDIA H200"
+  Index total_memory() const;  // bytes
   Index free_memory() const;
 
   // Until all work asked for is done; throws Fault::device for whatever went wrong in it.
@@ -36,7 +36,8 @@ class Cuda {
   void copy_out(void* to, const void* from, Index bytes);
   // rows x row_bytes from strided device memory into dense pinned memory (see CudaPinned), without
   // waiting; mark() after it and wait_for() the mark before reading.
-  void copy_out_later(void* pinned, const void* from, Index rows, Index row_bytes, Index stride_bytes);
+  void copy_out_later(void* pinned, const void* from, Index rows, Index row_bytes,
+                      Index stride_bytes);
   void copy_in_later(void* to, const void* pinned, Index bytes);
   void fill_zero(void* to, Index bytes);
   // Points in the order of work, `slot` of 0 to 7.
@@ -63,8 +64,8 @@ int cuda_devices();
 std::shared_ptr<void> cuda_memory(const Cuda& cuda, Index bytes);
 std::shared_ptr<void> cuda_pinned(const Cuda& cuda, Index bytes);
 
-// CudaBuffer: owned memory of one GPU. Move only. The owner sees to it that no work on it is under way
-// when it is destroyed or assigned to (freeing device memory waits for that).
+// CudaBuffer: owned memory of one GPU. Move only. The owner sees to it that no work on it is under
+// way when it is destroyed or assigned to (freeing device memory waits for that).
 template <class T>
 class CudaBuffer {
   static_assert(std::is_trivially_copyable_v<T>);

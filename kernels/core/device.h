@@ -2,6 +2,7 @@
 // place where the two meet.
 #pragma once
 
+#include <string>
 #include <type_traits>
 #include <variant>
 
@@ -47,12 +48,22 @@ inline Cuda* as_cuda(Device& device) {
       device);
 }
 
+// A GPU as a Device. Throws Fault::device where there is none, and in builds without CUDA.
+template <class D = Device>
+D gpu_device(int index) {
+  if constexpr (std::is_constructible_v<D, Cuda>) {
+    return D{Cuda(index)};
+  } else {
+    fail(Fault::device, "cuda: this build has no CUDA, so no GPU " + std::to_string(index));
+  }
+}
+
 // The number of tokens of one tile: token-local ops always see whole tiles, whatever the chunk.
 inline constexpr Index kTile = 64;
 
-// Cuda runs recurrences in parallel over segments of this many tokens, counted from the start of each
-// sequence (reverse directions: from its end). A sequence may be cut at multiples of it without
-// changing a bit.
+// Cuda runs recurrences in parallel over segments of this many tokens, counted from the start of
+// each sequence (reverse directions: from its end). A sequence may be cut at multiples of it
+// without changing a bit.
 inline constexpr Index kCudaSegment = 512;
 
 }  // namespace genossm

@@ -1,5 +1,5 @@
-// Several sequences that lie one after the other in the rows of one matrix, for the ops that run along
-// them on a Cuda device in one set of launches.
+// Several sequences that lie one after the other in the rows of one matrix, for the ops that run
+// along them on a Cuda device in one set of launches.
 #pragma once
 
 #include <vector>
@@ -13,8 +13,8 @@ struct SequenceRows {
   // Where the carry of this sequence begins in the state memory, in floats. -1: there is none; the
   // sequence starts from zeros and its last state is forgotten.
   Index state = -1;
-  bool fresh = true;                // starts from zeros even if it has a state
-  std::int32_t first_segment = 0;   // of kCudaSegment tokens, counted over all sequences
+  bool fresh = true;               // starts from zeros even if it has a state
+  std::int32_t first_segment = 0;  // of kCudaSegment tokens, counted over all sequences
 };
 
 // The same table in device memory, as kernels read it.
@@ -32,16 +32,15 @@ class SequenceTable {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       rows[i].first_segment = static_cast<std::int32_t>(of_segment.size());
       const Index n = (rows[i].end - rows[i].begin + kCudaSegment - 1) / kCudaSegment;
-      of_segment.insert(of_segment.end(), static_cast<std::size_t>(n), static_cast<std::int32_t>(i));
+      of_segment.insert(of_segment.end(), static_cast<std::size_t>(n),
+                        static_cast<std::int32_t>(i));
     }
     put(cuda, rows_, rows);
     put(cuda, of_segment_, of_segment);
     count_ = static_cast<Index>(rows.size());
     segments_ = static_cast<Index>(of_segment.size());
   }
-  Sequences view() const {
-    return {{rows_.data(), {count_}}, {of_segment_.data(), {segments_}}};
-  }
+  Sequences view() const { return {{rows_.data(), {count_}}, {of_segment_.data(), {segments_}}}; }
   Index bytes() const { return rows_.bytes() + of_segment_.bytes(); }
 
  private:

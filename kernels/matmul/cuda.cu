@@ -1,6 +1,6 @@
-// cuBLASLt sees everything column by column: y^T [N, L] = W [K, N]^T x^T [K, L]. Depths and row strides
-// of weights are padded to multiples of 16, so that the library's fast routines apply wherever x and
-// y are aligned too.
+// cuBLASLt sees everything column by column: y^T [N, L] = W [K, N]^T x^T [K, L]. Depths and row
+// strides of weights are padded to multiples of 16, so that the library's fast routines apply
+// wherever x and y are aligned too.
 #include <algorithm>
 #include <mutex>
 #include <vector>
@@ -17,8 +17,8 @@ struct CudaMatmul {
   Precision precision = Precision::fp32;
   CudaBuffer<float> full;  // [N, ld]
   CudaBuffer<bf16> half;
-  // The routine of each form (type of y, bias, accumulate, alignment). Chosen once, for many rows, and
-  // then used for any number of them: another routine might add in another order.
+  // The routine of each form (type of y, bias, accumulate, alignment). Chosen once, for many rows,
+  // and then used for any number of them: another routine might add in another order.
   static constexpr int kForms = 16;
   mutable std::mutex mutex;
   enum class Known { no, routine, none };
@@ -76,8 +76,8 @@ class Form {
   const Blas& blas_;
 };
 
-// The fastest routine by the library's own model that adds along K in one go; false where it has none,
-// as for some unaligned shapes.
+// The fastest routine by the library's own model that adds along K in one go; false where it has
+// none, as for some unaligned shapes.
 bool choose(const Blas& blas, const Form& form, std::uint32_t alignment,
             cublasLtMatmulAlgo_t& routine) {
   cublasLtMatmulPreference_t preference = nullptr;
@@ -93,17 +93,16 @@ bool choose(const Blas& blas, const Form& form, std::uint32_t alignment,
   constexpr int kCandidates = 16;
   cublasLtMatmulHeuristicResult_t found[kCandidates] = {};
   int count = 0;
-  const auto status =
-      blas.MatmulAlgoGetHeuristic(blas.handle, form.desc, form.w, form.x, form.y, form.y, preference,
-                                  kCandidates, found, &count);
+  const auto status = blas.MatmulAlgoGetHeuristic(blas.handle, form.desc, form.w, form.x, form.y,
+                                                  form.y, preference, kCandidates, found, &count);
   blas.MatmulPreferenceDestroy(preference);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED) return false;
   ok(status);
   for (int i = 0; i < count; ++i) {
     std::uint32_t parts = 1;
     std::size_t written = 0;
-    blas.MatmulAlgoConfigGetAttribute(&found[i].algo,
-                                      CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &parts, sizeof parts, &written);
+    blas.MatmulAlgoConfigGetAttribute(&found[i].algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &parts,
+                                      sizeof parts, &written);
     if (parts > 1) continue;
     routine = found[i].algo;
     return true;
@@ -119,7 +118,8 @@ __global__ void plain_kernel(View<const X, 2> x, const X* w, Index ld, View<cons
   const Index t = i / y.extent[1], n = i % y.extent[1];
   if (t >= y.extent[0]) return;
   float sum = bias.empty() ? 0.0f : bias.data[n];
-  for (Index k = 0; k < x.extent[1]; ++k) sum = fmaf(to_float(x.row(t)[k]), to_float(w[n * ld + k]), sum);
+  for (Index k = 0; k < x.extent[1]; ++k)
+    sum = fmaf(to_float(x.row(t)[k]), to_float(w[n * ld + k]), sum);
   Y& out = y.row(t)[n];
   out = from_float<Y>(accumulate ? to_float(out) + sum : sum);
 }
@@ -162,10 +162,11 @@ void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<con
            static_cast<std::size_t>(stride) * size % 16 == 0;
   };
   // A single row may have any stride.
-  const Index x_stride = std::max(x.stride[0], weight.K), y_stride = std::max(y.stride[0], weight.N);
+  const Index x_stride = std::max(x.stride[0], weight.K),
+              y_stride = std::max(y.stride[0], weight.N);
   const bool fast = aligned(x.data, x_stride, sizeof(X)) && aligned(y.data, y_stride, sizeof(Y));
-  const int key = (sizeof(Y) == 2 ? 1 : 0) | (bias.empty() ? 0 : 2) | (accumulate ? 4 : 0) |
-                  (fast ? 8 : 0);
+  const int key =
+      (sizeof(Y) == 2 ? 1 : 0) | (bias.empty() ? 0 : 2) | (accumulate ? 4 : 0) | (fast ? 8 : 0);
   const float one = 1, beta = accumulate ? 1 : 0;
   const void* w = weight.precision == Precision::bf16 ? static_cast<const void*>(weight.half.data())
                                                       : weight.full.data();
@@ -183,7 +184,8 @@ void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<con
       if (weight.known[key] == CudaMatmul::Known::no) {
         Form typical(blas, weight, kType<X>, kType<Y>, kTypicalRows, x_stride, y_stride);
         if (!bias.empty()) typical.set_bias(bias_data, kType<Y>);
-        const auto alignment = static_cast<std::uint32_t>(fast ? 16 : std::min(sizeof(X), sizeof(Y)));
+        const auto alignment =
+            static_cast<std::uint32_t>(fast ? 16 : std::min(sizeof(X), sizeof(Y)));
         weight.known[key] = choose(blas, typical, alignment, weight.routines[key])
                                 ? CudaMatmul::Known::routine
                                 : CudaMatmul::Known::none;
@@ -192,9 +194,10 @@ void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<con
       routine = weight.routines[key];
     }
     if (!has_routine) {
-      plain_kernel<X, Y><<<static_cast<unsigned>(div_up(n * weight.N, 256)), 256, 0, stream_of(cuda)>>>(
-          rows(x, begin, begin + n), static_cast<const X*>(w), weight.ld, bias, accumulate,
-          rows(y, begin, begin + n));
+      plain_kernel<X, Y>
+          <<<static_cast<unsigned>(div_up(n * weight.N, 256)), 256, 0, stream_of(cuda)>>>(
+              rows(x, begin, begin + n), static_cast<const X*>(w), weight.ld, bias, accumulate,
+              rows(y, begin, begin + n));
       ok_launch();
       continue;
     }
@@ -206,7 +209,8 @@ void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<con
 
 const CudaMatmul& packed(const MatmulWeight& weight, bool half) {
   const CudaMatmul* packed = weight.impl().cuda.get();
-  require(packed != nullptr, Fault::internal, "matmul: weight is packed for another device, want Cuda");
+  require(packed != nullptr, Fault::internal,
+          "matmul: weight is packed for another device, want Cuda");
   require(!half || packed->precision == Precision::bf16, Fault::internal,
           "matmul: the weight is float32, want bf16 as x is");
   return *packed;
@@ -218,7 +222,8 @@ void run_any(Cuda& cuda, const BasicMatmul<X, Y>& op) {
   if (op.x.extent[0] == 0) return;
   multiply(cuda, weight, op.x, op.bias, op.accumulate, op.y);
   if (op.softplus) {
-    softplus_kernel<<<static_cast<unsigned>(div_up(op.y.size(), 256)), 256, 0, stream_of(cuda)>>>(op.y);
+    softplus_kernel<<<static_cast<unsigned>(div_up(op.y.size(), 256)), 256, 0, stream_of(cuda)>>>(
+        op.y);
     ok_launch();
   }
 }

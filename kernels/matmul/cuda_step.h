@@ -1,5 +1,5 @@
-// The step of Mamba-1, softplus(W x + b), as one kernel on tensor cores: the product is so narrow (K of
-// 16 to 64) that only the writing of y counts. Private to this folder.
+// The step of Mamba-1, softplus(W x + b), as one kernel on tensor cores: the product is so narrow
+// (K of 16 to 64) that only the writing of y counts. Private to this folder.
 #pragma once
 
 #include "kernels/core/device.h"

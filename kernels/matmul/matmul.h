@@ -56,16 +56,16 @@ struct BasicMatmul {
   View<const float, 1> bias;             // [N]     empty: none
   bool accumulate = false;               // y += instead of y =
   // out
-  View<Y, 2> y;  // [L, N]  any row stride >= N; must not overlap x
+  View<Y, 2> y;           // [L, N]  any row stride >= N; must not overlap x
   bool softplus = false;  // y = softplus(...): the step of Mamba-1; Cuda only
 };
 using Matmul = BasicMatmul<float, float>;
 
 template <class X, class Y>
 void check(const BasicMatmul<X, Y>&);  // throws Error{Fault::shape}
-void run(Reference&, const Matmul&);  // the definition, double
-void run(Cpu&, const Matmul&);        // oneDNN on one thread a tile, parallel over tiles
-void run(Cuda&, const Matmul&);       // cuBLASLt
+void run(Reference&, const Matmul&);   // the definition, double
+void run(Cpu&, const Matmul&);         // oneDNN on one thread a tile, parallel over tiles
+void run(Cuda&, const Matmul&);        // cuBLASLt
 void run(Cuda&, const BasicMatmul<bf16, bf16>&);
 void run(Cuda&, const BasicMatmul<bf16, float>&);
 

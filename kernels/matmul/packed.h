@@ -23,8 +23,8 @@ struct Panels {
 };
 
 struct MatmulWeight::Impl {
-  Buffer<float> plain;                   // [N, K], rounded if bf16; packed for Reference only
-  std::shared_ptr<const CpuMatmul> cpu;  // packed for Cpu only
+  Buffer<float> plain;                     // [N, K], rounded if bf16; packed for Reference only
+  std::shared_ptr<const CpuMatmul> cpu;    // packed for Cpu only
   std::shared_ptr<const CudaMatmul> cuda;  // packed for Cuda only
 };
 

@@ -26,8 +26,9 @@ __device__ __forceinline__ unsigned pair_at(const bf16* p) {
 // The columns of the four products are dealt out so that each lane ends up with eight neighbours of
 // one row: 16-byte stores. Column i of product j is column 8 (i / 2) + 2 j + i % 2 of the 32.
 template <int kSteps, bool kWhole>
-__device__ __forceinline__ void step_rows(View<const bf16, 2> x, const bf16* __restrict__ w, Index ld,
-                                          View<const float, 1> bias, View<bf16, 2> y, Index first) {
+__device__ __forceinline__ void step_rows(View<const bf16, 2> x, const bf16* __restrict__ w,
+                                          Index ld, View<const float, 1> bias, View<bf16, 2> y,
+                                          Index first) {
   const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, q = lane % 4;
   const Index L = x.extent[0];
   unsigned a[kRowTiles][kSteps][4];
@@ -96,8 +97,8 @@ __global__ void __launch_bounds__(kWarps * 32, kSteps == 1 ? 8 : 4)
 }  // namespace
 
 bool step_fits(View<const bf16, 2> x, View<bf16, 2> y, Index K) {
-  return K % 16 == 0 && K <= 64 && y.extent[1] % kColumns == 0 && aligned_for(x.data, x.stride[0], 2) &&
-         aligned_for(y.data, y.stride[0], 8);
+  return K % 16 == 0 && K <= 64 && y.extent[1] % kColumns == 0 &&
+         aligned_for(x.data, x.stride[0], 2) && aligned_for(y.data, y.stride[0], 8);
 }
 
 void run_step(Cuda& cuda, View<const bf16, 2> x, const bf16* w, Index ld, View<const float, 1> bias,

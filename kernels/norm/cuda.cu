@@ -9,8 +9,8 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int V = 4;  // columns that a lane holds side by side
 
-// One mean over all D channels, D a multiple of V and at most 32 * V * kPacks: a row is read once and
-// stays in registers.
+// One mean over all D channels, D a multiple of V and at most 32 * V * kPacks: a row is read once
+// and stays in registers.
 template <class X, class Y, int kPacks>
 __global__ void __launch_bounds__(kWarps * 32) norm_kernel(BasicNorm<X, Y> op) {
   const Index t = static_cast<Index>(blockIdx.x) * kWarps + threadIdx.x / 32;

@@ -43,9 +43,9 @@ using Norm = BasicNorm<float, float>;
 
 template <class X, class Y>
 void check(const BasicNorm<X, Y>&);  // throws Error{Fault::shape}
-void run(Reference&, const Norm&);  // the definition, double
-void run(Cpu&, const Norm&);        // parallel over tokens, vector over channels
-void run(Cuda&, const Norm&);       // one warp a row
+void run(Reference&, const Norm&);   // the definition, double
+void run(Cpu&, const Norm&);         // parallel over tokens, vector over channels
+void run(Cuda&, const Norm&);        // one warp a row
 void run(Cuda&, const BasicNorm<float, bf16>&);
 void run(Cuda&, const BasicNorm<bf16, bf16>&);
 

@@ -1,6 +1,6 @@
-// Three phases: what each segment leaves behind (scan_ends.cu), the carry over the segments (here), the
-// outputs (scan_outputs.cu). Decays are computed twice; in exchange every segment of every sequence,
-// direction and channel runs at once, and one long sequence fills the device.
+// Three phases: what each segment leaves behind (scan_ends.cu), the carry over the segments (here),
+// the outputs (scan_outputs.cu). Decays are computed twice; in exchange every segment of every
+// sequence, direction and channel runs at once, and one long sequence fills the device.
 #include "kernels/selective_scan/scan.cuh"
 
 namespace genossm {
@@ -13,12 +13,14 @@ constexpr int kAhead = 64;  // segments loaded ahead: the carry waits for memory
 template <class T>
 __global__ void __launch_bounds__(kThreads) carry_kernel(Scan<T> scan, int blocks_a_sequence) {
   const Index index = blockIdx.x / blocks_a_sequence;
-  const int i = static_cast<int>(blockIdx.x % blocks_a_sequence) * kThreads + static_cast<int>(threadIdx.x);
+  const int i =
+      static_cast<int>(blockIdx.x % blocks_a_sequence) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= scan.N * scan.D) return;
   const int n = i / scan.D, c = i % scan.D;
   const int direction = static_cast<int>(blockIdx.y);
   const SequenceRows sequence = scan.table ? scan.sequences.rows.data[index] : scan.one;
-  const int count = static_cast<int>((sequence.end - sequence.begin + kCudaSegment - 1) / kCudaSegment);
+  const int count =
+      static_cast<int>((sequence.end - sequence.begin + kCudaSegment - 1) / kCudaSegment);
   const Index first = static_cast<Index>(direction) * scan.segments + sequence.first_segment;
   const float A = scan.input[direction].A[n * scan.input[direction].A_stride + c] * kLog2e;
   float* S = scan.S + first * scan.N * scan.D + i;
@@ -154,7 +156,10 @@ void run_one(Cuda& cuda, const BasicSelectiveScan<T>& op) {
   scan.state_stride = op.h.stride[0];
   scan.aligned_states = true;
   const bool fast = fast_fits<T>(all, scan.aligned_states) && pairs_fit(op.z) && pairs_fit<T>(op.y);
-  run_phases(cuda, scan, fast, 1, !op.accumulate ? ScanJoin::set : op.gate_sum ? ScanJoin::sum_first : ScanJoin::add);
+  run_phases(cuda, scan, fast, 1,
+             !op.accumulate ? ScanJoin::set
+             : op.gate_sum  ? ScanJoin::sum_first
+                            : ScanJoin::add);
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ template <class T>
 struct ScanInput {
   const T *u = nullptr, *dt = nullptr, *B = nullptr, *C = nullptr;
   Index u_stride = 0, dt_stride = 0, B_stride = 0, C_stride = 0, B_group = 0, C_group = 0;
-  const float *A = nullptr, *dt_bias = nullptr, *skip = nullptr;  // [N, D], [D] or null, [D] or null
+  const float *A = nullptr, *dt_bias = nullptr,
+              *skip = nullptr;  // [N, D], [D] or null, [D] or null
   Index A_stride = 0;
   int sign = 1;
 };
@@ -42,8 +43,8 @@ struct Scan {
   // The carry from outside: that of a table lies at states + sequence.state, [N, D].
   float* states = nullptr;
   Index state_stride = 0;
-  // Between the phases: [direction][segment][N][D], first the state at the end of a segment that began
-  // with zeros, after the carry the state at its start; and the sum of its steps, [..][D].
+  // Between the phases: [direction][segment][N][D], first the state at the end of a segment that
+  // began with zeros, after the carry the state at its start; and the sum of its steps, [..][D].
   float *S = nullptr, *sums = nullptr;
 
   __device__ SequenceRows sequence_of(Index segment) const {
@@ -57,12 +58,13 @@ struct Scan {
   }
 };
 
-inline constexpr int kScanThreads = 64;    // a block
-inline constexpr int kScanChannels = 2;    // a thread
-inline constexpr int kScanTile = 32;       // tokens whose B and C are in shared memory at once
-inline constexpr int kScanStates = 16;     // of the fast kernels
+inline constexpr int kScanThreads = 64;  // a block
+inline constexpr int kScanChannels = 2;  // a thread
+inline constexpr int kScanTile = 32;     // tokens whose B and C are in shared memory at once
+inline constexpr int kScanStates = 16;   // of the fast kernels
 
-// A segment of one sequence in one direction: where its first token lies and how far apart tokens are.
+// A segment of one sequence in one direction: where its first token lies and how far apart tokens
+// are.
 struct SegmentRows {
   Index row = 0, step = 1;
   int tokens = 0;
@@ -95,7 +97,9 @@ struct Pairs {
     at = static_cast<unsigned>((from - low + c) * Index{sizeof(T)});
     step = static_cast<unsigned>((backwards ? -eff : eff) * Index{sizeof(T)});
   }
-  __device__ __forceinline__ Value get() const { return *reinterpret_cast<const Value*>(base + at); }
+  __device__ __forceinline__ Value get() const {
+    return *reinterpret_cast<const Value*>(base + at);
+  }
   __device__ __forceinline__ void put(Value v) const { *reinterpret_cast<Value*>(base + at) = v; }
   // Into shared memory, asynchronously.
   __device__ __forceinline__ void fetch(Value* to) const {

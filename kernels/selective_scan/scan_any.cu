@@ -1,5 +1,5 @@
-// Phases 1 and 3 for any number of states and groups and any alignment: one channel a thread, states in
-// registers up to 16 and in local memory above.
+// Phases 1 and 3 for any number of states and groups and any alignment: one channel a thread,
+// states in registers up to 16 and in local memory above.
 #include "kernels/selective_scan/scan.cuh"
 
 namespace genossm {
@@ -12,7 +12,8 @@ __global__ void __launch_bounds__(kThreads)
     any_kernel(Scan<T> scan, int direction, ScanJoin join, int blocks_a_segment) {
   constexpr int kUnroll = kStates <= 16 ? kStates : 1;
   const Index segment = blockIdx.x / blocks_a_segment;
-  const int c = static_cast<int>(blockIdx.x % blocks_a_segment) * kThreads + static_cast<int>(threadIdx.x);
+  const int c =
+      static_cast<int>(blockIdx.x % blocks_a_segment) * kThreads + static_cast<int>(threadIdx.x);
   if (c >= scan.D) return;
   if constexpr (!kOutputs) direction = static_cast<int>(blockIdx.y);
   const ScanInput<T>& in = scan.input[direction];
@@ -68,14 +69,17 @@ void start(Cuda& cuda, const Scan<T>& scan, int direction, int directions, ScanJ
   const int blocks = static_cast<int>(div_up(scan.D, kThreads));
   const dim3 grid(static_cast<unsigned>(scan.segments * blocks), static_cast<unsigned>(directions));
   if (scan.N <= 16) {
-    any_kernel<T, 16, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
+    any_kernel<T, 16, kOutputs>
+        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
   } else if (scan.N <= 64) {
-    any_kernel<T, 64, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
+    any_kernel<T, 64, kOutputs>
+        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
   } else if (scan.N <= 256) {
-    any_kernel<T, 256, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
+    any_kernel<T, 256, kOutputs>
+        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
   } else {
-    fail(Fault::shape, "selective_scan: " + std::to_string(scan.N) +
-                           " states, want at most 256 on Cuda");
+    fail(Fault::shape,
+         "selective_scan: " + std::to_string(scan.N) + " states, want at most 256 on Cuda");
   }
   ok_launch();
 }

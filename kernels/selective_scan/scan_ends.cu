@@ -2,9 +2,9 @@
 //
 //   h[n] = sum_t exp(A[n] * D[t]) * d[t] u[t] B[t, n],     D[t] = d[t+1] + ... + d[last]
 //
-// from the last token to the first. Written this way round, the inputs from which nothing is left at
-// the segment's end are never looked at: once exp(A D) is below 2^-44 for a group of four states in all
-// channels of a warp, the group is done, and once it is so for all groups, the segment.
+// from the last token to the first. Written this way round, the inputs from which nothing is left
+// at the segment's end are never looked at: once exp(A D) is below 2^-44 for a group of four states
+// in all channels of a warp, the group is done, and once it is so for all groups, the segment.
 #include "kernels/selective_scan/scan.cuh"
 
 namespace genossm {

@@ -1,5 +1,5 @@
-// Phase 3: the recurrence itself, from the state at the start of each segment, with 16 states of two
-// channels in a thread's registers. B and C are read from shared memory once for both channels.
+// Phase 3: the recurrence itself, from the state at the start of each segment, with 16 states of
+// two channels in a thread's registers. B and C are read from shared memory once for both channels.
 #include "kernels/selective_scan/scan.cuh"
 
 namespace genossm {
@@ -62,7 +62,8 @@ __global__ void __launch_bounds__(kScanThreads, 8)
       u.fetch(&fetched[side][array++][i][tid]), u.next();
       dt.fetch(&fetched[side][array++][i][tid]), dt.next();
       if constexpr (kGate) z.fetch(&fetched[side][array++][i][tid]), z.next();
-      if constexpr (kJoin != ScanJoin::set) before.fetch(&fetched[side][array][i][tid]), before.next();
+      if constexpr (kJoin != ScanJoin::set)
+        before.fetch(&fetched[side][array][i][tid]), before.next();
     }
     fetch_commit();
   };

@@ -64,13 +64,13 @@ struct SelectiveScanSet {
 };
 
 template <class T>
-void check(const BasicSelectiveScan<T>&);    // throws Error{Fault::shape}
+void check(const BasicSelectiveScan<T>&);  // throws Error{Fault::shape}
 template <class T>
 void check(const SelectiveScanSet<T>&);
 void run(Reference&, const SelectiveScan&);  // the definition: serial, double
 void run(Cpu&, const SelectiveScan&);        // parallel over channel blocks, vector over channels
-// Three phases: the state that each segment of kCudaSegment tokens leaves behind, the carry over the
-// segments, the outputs. The law holds bit for bit at multiples of kCudaSegment.
+// Three phases: the state that each segment of kCudaSegment tokens leaves behind, the carry over
+// the segments, the outputs. The law holds bit for bit at multiples of kCudaSegment.
 void run(Cuda&, const SelectiveScan&);
 void run(Cuda&, const BasicSelectiveScan<bf16>&);
 void run(Cuda&, const SelectiveScanSet<float>&);

@@ -1,5 +1,5 @@
-// Token by token: a thread holds 16 states of one channel of a head; the outputs are summed over the
-// states' threads in shared memory.
+// Token by token: a thread holds 16 states of one channel of a head; the outputs are summed over
+// the states' threads in shared memory.
 #include "kernels/ssd/ssd.cuh"
 
 namespace genossm {
@@ -85,8 +85,9 @@ void start(Cuda& cuda, const SsdScan<T>& scan) {
   const int blocks = static_cast<int>(div_up(scan.P, channels));
   const Index grid = scan.segments * scan.H * blocks;
   const std::size_t shared = kOutputs ? sizeof(float) * kTokens * slices * channels : 0;
-  any_kernel<T, kOutputs><<<static_cast<unsigned>(grid), channels * slices, shared, stream_of(cuda)>>>(
-      scan, channels, blocks);
+  any_kernel<T, kOutputs>
+      <<<static_cast<unsigned>(grid), channels * slices, shared, stream_of(cuda)>>>(scan, channels,
+                                                                                    blocks);
   ok_launch();
 }
 

@@ -1,5 +1,5 @@
-// bf16 on tensor cores, heads of 64 channels, 64 or 128 states. A block takes one head of one segment
-// and goes through it in chunks of 64 tokens, the state in its registers in float32:
+// bf16 on tensor cores, heads of 64 channels, 64 or 128 states. A block takes one head of one
+// segment and goes through it in chunks of 64 tokens, the state in its registers in float32:
 //
 //   s[i] = sum of the log decays of the chunk up to token i
 //   y[i] = exp(s[i]) C[i] h + sum_{j <= i} (C[i] . B[j]) exp(s[i] - s[j]) d[j] x[j]
@@ -12,9 +12,9 @@ namespace genossm {
 namespace {
 
 constexpr int kChunk = 64;
-constexpr int kWidth = 64;     // channels of a head
+constexpr int kWidth = 64;  // channels of a head
 constexpr int kThreads = 128;
-constexpr int kPad = 8;        // elements between rows, so that ldmatrix meets every bank once
+constexpr int kPad = 8;  // elements between rows, so that ldmatrix meets every bank once
 constexpr int kXRow = kWidth + kPad;
 
 __device__ __forceinline__ unsigned shared_address(const void* p) {
@@ -47,9 +47,7 @@ __device__ __forceinline__ void copy_later(void* to, const void* from, bool vali
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
                "r"(valid ? 16 : 0));
 }
-__device__ __forceinline__ void copies_done() {
-  asm volatile("cp.async.wait_all;" ::: "memory");
-}
+__device__ __forceinline__ void copies_done() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 template <int N>
 struct Tiles {
@@ -61,8 +59,8 @@ struct Tiles {
 // The steps of a whole segment, and their sums: computed once, so that no chunk waits for them.
 struct Steps {
   float step[kCudaSegment];
-  float sum[kCudaSegment];   // of log2 decays, from the start of each chunk
-  bf16 left[kCudaSegment];   // exp(sum of the chunk - sum) step: what is left of an input at its end
+  float sum[kCudaSegment];  // of log2 decays, from the start of each chunk
+  bf16 left[kCudaSegment];  // exp(sum of the chunk - sum) step: what is left of an input at its end
 };
 
 // What both phases do for a chunk.
@@ -75,9 +73,11 @@ struct Chunk {
   Steps& steps;
 
   template <int kColumns>
-  __device__ __forceinline__ void fetch_matrix(bf16* to, const bf16* from, Index stride, int start) const {
+  __device__ __forceinline__ void fetch_matrix(bf16* to, const bf16* from, Index stride,
+                                               int start) const {
     constexpr int kPacks = kColumns / 8, kAtOnce = kThreads / kPacks, kTo = kColumns + kPad;
-    const int t = static_cast<int>(threadIdx.x) / kPacks, at = static_cast<int>(threadIdx.x) % kPacks * 8;
+    const int t = static_cast<int>(threadIdx.x) / kPacks,
+              at = static_cast<int>(threadIdx.x) % kPacks * 8;
     const Index step = rows.step * stride;
     const bf16* p = from + rows.row * stride + (start + t) * step + at;
     bf16* q = to + t * kTo + at;
@@ -95,12 +95,13 @@ struct Chunk {
   __device__ __forceinline__ void fetch_x(bf16* to, int start) const {
     fetch_matrix<kWidth>(to, scan.op.x.data + head * kWidth, scan.op.x.stride[0], start);
   }
-  __device__ __forceinline__ void fetch_states(bf16* to, View<const bf16, 3> from, int start) const {
+  __device__ __forceinline__ void fetch_states(bf16* to, View<const bf16, 3> from,
+                                               int start) const {
     fetch_matrix<N>(to, from.data + group * from.stride[1], from.stride[0], start);
   }
 
-  // All steps; padding tokens have a step of 0. A warp takes two chunks, a lane two tokens of each. A
-  // barrier must follow.
+  // All steps; padding tokens have a step of 0. A warp takes two chunks, a lane two tokens of each.
+  // A barrier must follow.
   __device__ __forceinline__ void prepare(float A) const {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
 #pragma unroll
@@ -151,7 +152,8 @@ struct Chunk {
       unsigned a[N / 64][4];
 #pragma unroll
       for (int m = 0; m < N / 64; ++m) {
-        // Stored token by token; as A^T tile: matrices (t 0-7, n 0-7), (t 0-7, n 8-15), (t 8-15, ..).
+        // Stored token by token; as A^T tile: matrices (t 0-7, n 0-7), (t 0-7, n 8-15), (t 8-15,
+        // ..).
         const int state = (warp * (N / 64) + m) * 16;
         const int t = k + lane % 8 + lane / 16 * 8, n = state + lane / 8 % 2 * 8;
         load_matrices_turned(a[m], B + t * Tiles<N>::kRow + n);
@@ -206,7 +208,8 @@ __global__ void __launch_bounds__(kThreads) ends_kernel(SsdScan<bf16> scan) {
   const int head = static_cast<int>(blockIdx.x % scan.H);
   const Index segment = blockIdx.x / scan.H;
   if (!scan.end_is_used(segment)) return;
-  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G), memory.steps};
+  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G),
+                       memory.steps};
   const auto fetch = [&](int start, Tiles<N>& to) {
     chunk.fetch_x(to.x, start);
     chunk.fetch_states(to.B, scan.op.B, start);
@@ -249,7 +252,8 @@ __global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdS
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int head = static_cast<int>(blockIdx.x % scan.H);
   const Index segment = blockIdx.x / scan.H;
-  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G), memory.steps};
+  const Chunk<N> chunk{scan, ssd_segment(scan, segment), head, head / (scan.H / scan.G),
+                       memory.steps};
   chunk.fetch_states(memory.C, op.C, 0);
   chunk.fetch_x(tiles.x, 0);
   chunk.fetch_states(tiles.B, op.B, 0);
@@ -262,7 +266,8 @@ __global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdS
   });
   for (int start = 0; start < chunk.rows.tokens; start += kChunk) {
     for_state<N>([&](int m, int n, int i, int state, int p) {
-      *reinterpret_cast<unsigned*>(&memory.h[state * kXRow + p]) = pair_of(h[m][n][i], h[m][n][i + 1]);
+      *reinterpret_cast<unsigned*>(&memory.h[state * kXRow + p]) =
+          pair_of(h[m][n][i], h[m][n][i + 1]);
     });
     copies_done();
     __syncthreads();
@@ -294,7 +299,7 @@ __global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdS
 #pragma unroll
       for (int i = 0; i < 4; ++i) y[n][i] *= from_start;
     }
-    const auto scores = [&](int j, float (&score)[2][4]) {
+    const auto scores = [&](int j, float(&score)[2][4]) {
 #pragma unroll
       for (int k = 0; k < N; k += 16) {
         unsigned a[4], b[4];
@@ -305,7 +310,7 @@ __global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdS
         multiply_add(score[1], a, b[2], b[3]);
       }
     };
-    const auto add_inputs = [&](int j, const unsigned (&p)[4]) {
+    const auto add_inputs = [&](int j, const unsigned(&p)[4]) {
 #pragma unroll
       for (int n = 0; n < 8; n += 2) {
         unsigned b[4];
@@ -322,7 +327,8 @@ __global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdS
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
         const int c = j + n * 8 + lane % 4 * 2;
-        const float w0 = ex2(border - sum[c]) * step[c], w1 = ex2(border - sum[c + 1]) * step[c + 1];
+        const float w0 = ex2(border - sum[c]) * step[c],
+                    w1 = ex2(border - sum[c + 1]) * step[c + 1];
         p[2 * n] = pair_of(score[n][0] * w0, score[n][1] * w1);
         p[2 * n + 1] = pair_of(score[n][2] * w0, score[n][3] * w1);
       }
@@ -341,7 +347,8 @@ __global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdS
         const int c = first + n * 8 + lane % 4 * 2;
         const float d0 = step[c], d1 = step[c + 1], q0 = sum[c], q1 = sum[c + 1];
         // Masked before the exponential, which would overflow above the diagonal.
-        const float w00 = c <= r ? ex2(s0 - q0) * d0 : 0.0f, w01 = c + 1 <= r ? ex2(s0 - q1) * d1 : 0.0f;
+        const float w00 = c <= r ? ex2(s0 - q0) * d0 : 0.0f,
+                    w01 = c + 1 <= r ? ex2(s0 - q1) * d1 : 0.0f;
         const float w10 = c <= r + 8 ? ex2(s1 - q0) * d0 : 0.0f;
         const float w11 = c + 1 <= r + 8 ? ex2(s1 - q1) * d1 : 0.0f;
         p[2 * n] = pair_of(score[n][0] * w00, score[n][1] * w01);
@@ -354,7 +361,8 @@ __global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdS
     if (more) chunk.fetch_states(memory.C, op.C, start + kChunk);
     chunk.advance(h, tiles.x, tiles.B, start);
     const int channel = head * kWidth + lane % 4 * 2;
-    const Index top = chunk.rows.row + chunk.rows.step * (start + r), low = top + chunk.rows.step * 8;
+    const Index top = chunk.rows.row + chunk.rows.step * (start + r),
+                low = top + chunk.rows.step * 8;
     const bool valid[2] = {start + r < chunk.rows.tokens, start + r + 8 < chunk.rows.tokens};
     bf16* out[2] = {op.y.row(top) + channel, op.y.row(low) + channel};
     const bf16* z[2] = {op.z.row(top) + channel, op.z.row(low) + channel};
@@ -392,16 +400,20 @@ __global__ void __launch_bounds__(kThreads, N == 64 ? 4 : 3) outputs_kernel(SsdS
 template <int N>
 void start_ends(Cuda& cuda, const SsdScan<bf16>& scan) {
   constexpr std::size_t bytes = sizeof(EndsMemory<N>);
-  ok(cudaFuncSetAttribute(ends_kernel<N>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
-  ends_kernel<N><<<static_cast<unsigned>(scan.segments * scan.H), kThreads, bytes, stream_of(cuda)>>>(scan);
+  ok(cudaFuncSetAttribute(ends_kernel<N>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                          static_cast<int>(bytes)));
+  ends_kernel<N>
+      <<<static_cast<unsigned>(scan.segments * scan.H), kThreads, bytes, stream_of(cuda)>>>(scan);
   ok_launch();
 }
 
 template <int N>
 void start_outputs(Cuda& cuda, const SsdScan<bf16>& scan) {
   constexpr std::size_t bytes = sizeof(OutputsMemory<N>);
-  ok(cudaFuncSetAttribute(outputs_kernel<N>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
-  outputs_kernel<N><<<static_cast<unsigned>(scan.segments * scan.H), kThreads, bytes, stream_of(cuda)>>>(scan);
+  ok(cudaFuncSetAttribute(outputs_kernel<N>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                          static_cast<int>(bytes)));
+  outputs_kernel<N>
+      <<<static_cast<unsigned>(scan.segments * scan.H), kThreads, bytes, stream_of(cuda)>>>(scan);
   ok_launch();
 }
 
@@ -412,8 +424,8 @@ bool ssd_chunks_fit(const SsdScan<bf16>& scan) {
   return scan.P == kWidth && (scan.N == 64 || scan.N == 128) && op.B.stride[2] == 1 &&
          op.C.stride[2] == 1 && op.B.stride[1] % 8 == 0 && op.C.stride[1] % 8 == 0 &&
          aligned_for(op.x.data, op.x.stride[0], 8) && aligned_for(op.B.data, op.B.stride[0], 8) &&
-         aligned_for(op.C.data, op.C.stride[0], 8) &&
-         aligned_for(op.skip.data, 0, 2) && aligned_for(op.y.data, op.y.stride[0], 2) &&
+         aligned_for(op.C.data, op.C.stride[0], 8) && aligned_for(op.skip.data, 0, 2) &&
+         aligned_for(op.y.data, op.y.stride[0], 2) &&
          (op.z.empty() || aligned_for(op.z.data, op.z.stride[0], 2));
 }
 void ssd_chunks_ends(Cuda& cuda, const SsdScan<bf16>& scan) {

@@ -11,31 +11,29 @@ constexpr int kAhead = 16;  // segments loaded ahead
 template <class T>
 __global__ void __launch_bounds__(kThreads) carry_kernel(SsdScan<T> scan, int blocks_a_sequence) {
   const Index index = blockIdx.x / blocks_a_sequence;
-  const int i = static_cast<int>(blockIdx.x % blocks_a_sequence) * kThreads + static_cast<int>(threadIdx.x);
+  const int i =
+      static_cast<int>(blockIdx.x % blocks_a_sequence) * kThreads + static_cast<int>(threadIdx.x);
   const int of_head = scan.N * scan.P, size = scan.H * of_head;
   if (i >= size) return;
   const int head = i / of_head, n = i % of_head / scan.P, p = i % scan.P;
   const SequenceRows sequence = scan.table ? scan.sequences.rows.data[index] : scan.one;
-  const int count = static_cast<int>((sequence.end - sequence.begin + kCudaSegment - 1) / kCudaSegment);
+  const int count =
+      static_cast<int>((sequence.end - sequence.begin + kCudaSegment - 1) / kCudaSegment);
   float* S = scan.S + static_cast<Index>(sequence.first_segment) * size + i;
   const float* sums = scan.sums + static_cast<Index>(sequence.first_segment) * scan.H + head;
   float* state = nullptr;
   if (scan.states != nullptr && sequence.state >= 0) {
     state = scan.states + sequence.state + head * scan.state_head + n * scan.state_row + p;
   }
-  float h = 0.0f;
-  if (state != nullptr && !sequence.fresh) {
-    h = scan.scales != nullptr ? *state * scan.scales[sequence.state + head] : *state;
-  }
+  float h = state != nullptr && !sequence.fresh ? *state : 0.0f;
   for (int begin = 0; begin < count; begin += kAhead) {
     float end[kAhead], sum[kAhead];
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
       const Index s = min(begin + k, count - 1);
       end[k] = S[s * size];
-      sum[k] = __ldg(&sums[s * scan.H]);
+      sum[k] = sums[s * scan.H];
     }
-    asm volatile("" ::: "memory");  // all loads first: they would be drawn into the chain below
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
       if (begin + k >= count) break;
@@ -46,13 +44,22 @@ __global__ void __launch_bounds__(kThreads) carry_kernel(SsdScan<T> scan, int bl
   if (state != nullptr) *state = h;
 }
 
-// The states are left without a scale; only after the carry, whose threads still read the old ones.
+// States from outside may have a scale (see ssd.h); it is worked in first, and 1 from then on. A
+// block is one head of one sequence.
 template <class T>
 __global__ void scale_kernel(SsdScan<T> scan) {
-  const SequenceRows sequence = scan.table ? scan.sequences.rows.data[blockIdx.x] : scan.one;
+  const SequenceRows sequence =
+      scan.table ? scan.sequences.rows.data[blockIdx.x / scan.H] : scan.one;
   if (sequence.state < 0) return;
-  for (int i = static_cast<int>(threadIdx.x); i < scan.H; i += kThreads) {
-    scan.scales[sequence.state + i] = 1.0f;
+  const int head = static_cast<int>(blockIdx.x % scan.H);
+  float& scale = scan.scales[sequence.state + head];
+  const float factor = scale;
+  __syncthreads();
+  if (threadIdx.x == 0) scale = 1.0f;
+  if (sequence.fresh) return;
+  float* state = scan.states + sequence.state + head * scan.state_head;
+  for (int i = static_cast<int>(threadIdx.x); i < scan.N * scan.P; i += kThreads) {
+    state[i / scan.P * scan.state_row + i % scan.P] *= factor;
   }
 }
 
@@ -76,13 +83,15 @@ void run_phases(Cuda& cuda, SsdScan<T>& scan, Index sequences) {
     if (chunks) ssd_chunks_ends(cuda, scan);
   }
   if (!chunks) ssd_any_ends(cuda, scan);
-  const int blocks = static_cast<int>(div_up(size, kThreads));
-  carry_kernel<T><<<static_cast<unsigned>(sequences * blocks), kThreads, 0, stream_of(cuda)>>>(scan, blocks);
-  ok_launch();
   if (scan.scales != nullptr) {
-    scale_kernel<T><<<static_cast<unsigned>(sequences), kThreads, 0, stream_of(cuda)>>>(scan);
+    scale_kernel<T>
+        <<<static_cast<unsigned>(sequences * scan.H), kThreads, 0, stream_of(cuda)>>>(scan);
     ok_launch();
   }
+  const int blocks = static_cast<int>(div_up(size, kThreads));
+  carry_kernel<T>
+      <<<static_cast<unsigned>(sequences * blocks), kThreads, 0, stream_of(cuda)>>>(scan, blocks);
+  ok_launch();
   if constexpr (sizeof(T) == 2) {
     if (chunks) ssd_chunks_outputs(cuda, scan);
   }

@@ -18,8 +18,8 @@ struct SsdScan {
   float* states = nullptr;  // the carry from outside, [H, N, P] at states + sequence.state
   Index state_head = 0, state_row = 0;
   float* scales = nullptr;  // [H] at scales + sequence.state; null: all 1
-  // Between the phases: [segment][H][N][P], first ends, after the carry starts; the sum of log decays,
-  // [segment][H], in units of log2.
+  // Between the phases: [segment][H][N][P], first ends, after the carry starts; the sum of log
+  // decays, [segment][H], in units of log2.
   float *S = nullptr, *sums = nullptr;
   int H = 0, P = 0, N = 0, G = 1;
 

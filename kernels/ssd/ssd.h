@@ -37,7 +37,7 @@ struct BasicSsd {
   View<const T, 3> B;      // [L, G, N]
   View<const T, 3> C;      // [L, G, N]
   View<const float, 1>
-      skip;  // [H * P]  upstream calls it D (one value a head is repeated); empty: none
+      skip;            // [H * P]  upstream calls it D (one value a head is repeated); empty: none
   View<const T, 2> z;  // [L, H * P]  empty: no gate
   // in and out
   View<float, 3> h;      // [H, N, P]
@@ -59,12 +59,13 @@ struct SsdSet {
 };
 
 template <class T>
-void check(const BasicSsd<T>&);    // throws Error{Fault::shape}
+void check(const BasicSsd<T>&);  // throws Error{Fault::shape}
 template <class T>
 void check(const SsdSet<T>&);
 void run(Reference&, const Ssd&);  // the definition: serial, double
 void run(Cpu&, const Ssd&);        // parallel over heads, vector over P, state in registers
-// Segments of kCudaSegment tokens in parallel, three phases as in selective_scan; bf16 on tensor cores.
+// Segments of kCudaSegment tokens in parallel, three phases as in selective_scan; bf16 on tensor
+// cores.
 void run(Cuda&, const Ssd&);
 void run(Cuda&, const BasicSsd<bf16>&);
 void run(Cuda&, const SsdSet<float>&);

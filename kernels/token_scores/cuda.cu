@@ -7,8 +7,8 @@ namespace {
 
 constexpr int kThreads = 128;
 
-// One thread a token: alphabets have 4 to 16 letters. The largest logit is left out of the sum, whose
-// logarithm is then accurate also where one token has nearly all the probability.
+// One thread a token: alphabets have 4 to 16 letters. The largest logit is left out of the sum,
+// whose logarithm is then accurate also where one token has nearly all the probability.
 __global__ void scores_kernel(TokenScores op) {
   const Index t = static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x;
   if (t >= op.logits.extent[0]) return;
@@ -33,8 +33,8 @@ __global__ void scores_kernel(TokenScores op) {
   if (!op.entropy.empty()) op.entropy.data[t] = log_sum - weighted / (1 + rest);
   if (op.logp.empty()) return;
   const Index target = op.target.data[t];
-  op.logp.data[t] = target < 0 || target >= K ? __int_as_float(0x7fc00000)
-                                              : logit(target) - largest - log_sum;
+  op.logp.data[t] =
+      target < 0 || target >= K ? __int_as_float(0x7fc00000) : logit(target) - largest - log_sum;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// CudaMixer: one or both directions of a sequence mixer on a GPU; see mixer.h for the parts. T is float
-// or bf16.
+// CudaMixer: one or both directions of a sequence mixer on a GPU; see mixer.h for the parts. T is
+// float or bf16.
 #pragma once
 
 #include <memory>
@@ -72,10 +72,10 @@ class CudaMixer {
   virtual void mix(Cuda& cuda, CudaScratch& scratch, View<const T, 2> p, const Sequences& sequences,
                    float* states, bool reverse, bool accumulate, View<T, 2> g) const = 0;
 
-  // Both directions of a tied pair, this one forward and `back` reversed, summed: p -> g. The result
-  // may take the place of what p is no longer needed for.
-  virtual View<T, 2> mix_both(Cuda& cuda, CudaScratch& scratch, const CudaMixer& back,
-                              View<T, 2> p, const Sequences& sequences) const = 0;
+  // Both directions of a tied pair, this one forward and `back` reversed, summed: p -> g. The
+  // result may take the place of what p is no longer needed for.
+  virtual View<T, 2> mix_both(Cuda& cuda, CudaScratch& scratch, const CudaMixer& back, View<T, 2> p,
+                              const Sequences& sequences) const = 0;
 
   virtual void project_out(Cuda& cuda, View<const T, 2> g, bool accumulate, int times,
                            View<float, 2> y) const = 0;

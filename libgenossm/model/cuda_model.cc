@@ -10,8 +10,8 @@
 namespace genossm {
 
 CudaBuffer<float> to_cuda(Cuda& cuda, const Buffer<float>& values) {
-  CudaBuffer<float> out(cuda, std::span<const float>(values.data(),
-                                                     static_cast<std::size_t>(values.size())));
+  CudaBuffer<float> out(
+      cuda, std::span<const float>(values.data(), static_cast<std::size_t>(values.size())));
   cuda.wait();
   return out;
 }
@@ -36,7 +36,10 @@ struct CudaNorm {
 
   CudaNorm() = default;
   CudaNorm(Cuda& cuda, const NormSpec& spec)
-      : rms(spec.rms), eps(spec.eps), weight(to_cuda(cuda, spec.weight)), bias(to_cuda(cuda, spec.bias)) {}
+      : rms(spec.rms),
+        eps(spec.eps),
+        weight(to_cuda(cuda, spec.weight)),
+        bias(to_cuda(cuda, spec.bias)) {}
 
   template <class Y>
   void run(Cuda& cuda, View<const float, 2> x, View<Y, 2> y) const {

@@ -1,9 +1,9 @@
-// CudaModel: a ModelSpec on a GPU. The same mathematics as Block's, in the order that suits a GPU: a
-// whole batch of rows goes through one op after the other, both directions of a two-way block and all
-// sequences in the same launches.
+// CudaModel: a ModelSpec on a GPU. The same mathematics as Block's, in the order that suits a GPU:
+// a whole batch of rows goes through one op after the other, both directions of a two-way block and
+// all sequences in the same launches.
 //
-// With Precision::bf16 activations and weights of matrix products are bf16; the residual stream, all
-// states, norms and sums are float32. With Precision::fp32 everything is float32.
+// With Precision::bf16 activations and weights of matrix products are bf16; the residual stream,
+// all states, norms and sums are float32. With Precision::fp32 everything is float32.
 #pragma once
 
 #include <memory>

@@ -43,7 +43,8 @@ class CudaScratch {
 
 // Who uses which slot. A slot's matrices of different lives never overlap in time.
 enum CudaSlot : int {
-  kCudaNormedThenConv,  // [rows, D], then the convolution's result of the forward direction [rows, C]
+  kCudaNormedThenConv,  // [rows, D], then the convolution's result of the forward direction [rows,
+                        // C]
   kCudaConvBack,        // [rows, C]
   kCudaProjected,       // [rows, P]
   kCudaProjectedBack,   // [rows, P]

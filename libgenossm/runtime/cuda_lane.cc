@@ -68,9 +68,8 @@ void CudaLane::capture(Cuda& cuda, View<const float, 2> x, Index layer) {
   for (std::size_t i = 0; i < features_.layers.size(); ++i) {
     if (features_.layers[i] != layer) continue;
     const Index at = static_cast<Index>(i) * D;
-    launch_on(cuda, Activation{.kind = ActivationKind::identity,
-                               .x = x,
-                               .y = cols(rows_, at, at + D)});
+    launch_on(cuda,
+              Activation{.kind = ActivationKind::identity, .x = x, .y = cols(rows_, at, at + D)});
   }
 }
 
@@ -94,8 +93,8 @@ void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state) {
 
   std::vector<SequenceRows> sequences;
   for (const Span& span : batch.spans) {
-    // Only a sequence that comes from or goes into another batch needs its state. Two memories do for
-    // that: the first span of a batch may end with one while the last begins with the other.
+    // Only a sequence that comes from or goes into another batch needs its state. Two memories do
+    // for that: the first span of a batch may end with one while the last begins with the other.
     const bool carried = with_state && (span.first > 0 || span.goes_on);
     if (carried && span.first == 0) state_side_ = 1 - state_side_;
     const Index state = carried ? state_side_ * net_.state_floats() : -1;

@@ -1,6 +1,6 @@
-// CudaLane: Lane on a GPU. Batches of whole sequences (two-way models) or of sequences cut at segment
-// borders (one-way models) go through all layers in device memory; while one batch computes, the rows
-// of the batch before are handed out.
+// CudaLane: Lane on a GPU. Batches of whole sequences (two-way models) or of sequences cut at
+// segment borders (one-way models) go through all layers in device memory; while one batch
+// computes, the rows of the batch before are handed out.
 #pragma once
 
 #include <optional>
@@ -59,7 +59,7 @@ class CudaLane {
   SequenceTable table_;
   CudaBuffer<float> state_;  // of two sequences
   Index state_side_ = 0;     // the one in use
-  View<float, 2> rows_;  // of the last batch computed
+  View<float, 2> rows_;      // of the last batch computed
   struct Pinned {
     std::shared_ptr<void> memory;
     Index bytes = 0;

@@ -27,11 +27,12 @@ Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
   plan.layer_major = card.two_way;
   plan.weight_bytes = card.weight_bytes;
   plan.lanes = 1;
-  const Index asked = request.chunk > 0
-                          ? std::max(kCudaSegment, request.chunk / kCudaSegment * kCudaSegment)
-                          : 0;
+  const Index asked =
+      request.chunk > 0 ? std::max(kCudaSegment, request.chunk / kCudaSegment * kCudaSegment) : 0;
   plan.chunk = asked > 0 ? asked : kCudaChunk;
-  const auto batch = [&] { return card.two_way ? std::max(plan.chunk, request.window) : plan.chunk; };
+  const auto batch = [&] {
+    return card.two_way ? std::max(plan.chunk, request.window) : plan.chunk;
+  };
   const auto device_bytes = [&] {
     return batch() * (card.cuda_row_bytes + request.columns * Index{sizeof(float)} + 4);
   };

@@ -12,9 +12,9 @@ namespace genossm {
 enum class StrandMode { forward, reverse, average, both };
 
 struct PlanRequest {
-  Index window = 0;  // tokens of the longest window; 0: unlimited (one-way models only)
-  Index chunk = 0;   // rows asked for by the user; 0: the planner chooses
-  Index memory = 0;  // bytes allowed in all; 0: no limit known
+  Index window = 0;         // tokens of the longest window; 0: unlimited (one-way models only)
+  Index chunk = 0;          // rows asked for by the user; 0: the planner chooses
+  Index memory = 0;         // bytes allowed in all; 0: no limit known
   Index device_memory = 0;  // bytes free on the GPU that holds the model; 0: not known
   int threads = 1;
   StrandMode strand = StrandMode::forward;

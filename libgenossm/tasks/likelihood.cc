@@ -19,13 +19,12 @@ void score_rows(Device& where, View<const float, 2> logits,
   scores.logp.resize(at + static_cast<std::size_t>(L));
   scores.entropy.resize(at + static_cast<std::size_t>(L));
   const auto K = static_cast<Index>(alphabet.size());
-  launch(device,
-         TokenScores{.logits = logits,
-                     .alphabet = K > 0 ? View<const std::int32_t, 1>(alphabet.data(), {K})
-                                       : View<const std::int32_t, 1>(),
-                     .target = target,
-                     .logp = {scores.logp.data() + at, {L}},
-                     .entropy = {scores.entropy.data() + at, {L}}});
+  launch(device, TokenScores{.logits = logits,
+                             .alphabet = K > 0 ? View<const std::int32_t, 1>(alphabet.data(), {K})
+                                               : View<const std::int32_t, 1>(),
+                             .target = target,
+                             .logp = {scores.logp.data() + at, {L}},
+                             .entropy = {scores.entropy.data() + at, {L}}});
 }
 
 void LikelihoodTotals::add(float logp) {

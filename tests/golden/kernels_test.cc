@@ -77,17 +77,18 @@ void scan_case(Device& device, const GoldenFile& file, const Json& info) {
     const View<const float, 3> B = states(b, bt), C = states(c, ct);
     Matrix h = has_initial ? turned(initial.values.data() + i * D * N, D, N) : zeros(N, D);
     Matrix out = zeros(L, D);
-    launch_anywhere(device, SelectiveScan{.u = ut.view(),
-                                 .dt = dt.view(),
-                                 .dt_bias = bias_view,
-                                 .softplus = info.flag("delta_softplus", true),
-                                 .A = A.view(),
-                                 .B = B,
-                                 .C = C,
-                                 .skip = skip_view,
-                                 .z = zt.values.empty() ? View<const float, 2>() : zt.view(),
-                                 .h = h.view(),
-                                 .y = out.view()});
+    launch_anywhere(device,
+                    SelectiveScan{.u = ut.view(),
+                                  .dt = dt.view(),
+                                  .dt_bias = bias_view,
+                                  .softplus = info.flag("delta_softplus", true),
+                                  .A = A.view(),
+                                  .B = B,
+                                  .C = C,
+                                  .skip = skip_view,
+                                  .z = zt.values.empty() ? View<const float, 2>() : zt.view(),
+                                  .h = h.view(),
+                                  .y = out.view()});
     const Index kept = y.shape[2];
     Matrix want = turned(y.values.data() + i * D * kept, D, kept);
     expect_close(out.view(), want.view(), "y");
@@ -138,22 +139,23 @@ void ssd_case(Device& device, const GoldenFile& file, const Json& info) {
     std::vector<float> h = has_initial ? head_states(initial, i)
                                        : std::vector<float>(static_cast<std::size_t>(H * N * P));
     Matrix out = zeros(L, H * P);
-    launch_anywhere(device, Ssd{.x = {x.values.data() + i * L * H * P, {L, H * P}},
-                       .dt = {dt.values.data() + i * L * H, {L, H}},
-                       .dt_bias = bias_view,
-                       .softplus = info.flag("dt_softplus", true),
-                       .dt_min = low,
-                       .dt_max = high,
-                       .A = {a.values.data(), {H}},
-                       .B = {b.values.data() + i * L * G * N, {L, G, N}},
-                       .C = {c.values.data() + i * L * G * N, {L, G, N}},
-                       .skip = skip.empty() ? View<const float, 1>()
-                                            : View<const float, 1>(skip.data(), {H * P}),
-                       .z = z.values.empty()
-                                ? View<const float, 2>()
-                                : View<const float, 2>(z.values.data() + i * L * H * P, {L, H * P}),
-                       .h = {h.data(), {H, N, P}},
-                       .y = out.view()});
+    launch_anywhere(
+        device, Ssd{.x = {x.values.data() + i * L * H * P, {L, H * P}},
+                    .dt = {dt.values.data() + i * L * H, {L, H}},
+                    .dt_bias = bias_view,
+                    .softplus = info.flag("dt_softplus", true),
+                    .dt_min = low,
+                    .dt_max = high,
+                    .A = {a.values.data(), {H}},
+                    .B = {b.values.data() + i * L * G * N, {L, G, N}},
+                    .C = {c.values.data() + i * L * G * N, {L, G, N}},
+                    .skip = skip.empty() ? View<const float, 1>()
+                                         : View<const float, 1>(skip.data(), {H * P}),
+                    .z = z.values.empty()
+                             ? View<const float, 2>()
+                             : View<const float, 2>(z.values.data() + i * L * H * P, {L, H * P}),
+                    .h = {h.data(), {H, N, P}},
+                    .y = out.view()});
     const Index kept = y.shape[1];
     expect_close(out.view(), {y.values.data() + i * kept * H * P, {kept, H * P}}, "y");
     const std::vector<float> want = head_states(file.tensor("final_state"), i);
@@ -176,11 +178,11 @@ void conv_case(Device& device, const GoldenFile& file, const Json& info) {
         has_initial ? turned(initial.values.data() + i * D * (W - 1), D, W - 1) : zeros(W - 1, D);
     Matrix out = zeros(L, D);
     launch_anywhere(device, CausalConv{.x = xt.view(),
-                              .w = taps.view(),
-                              .bias = bias_view,
-                              .silu = info.text("activation", "") == "silu",
-                              .tail = tail.view(),
-                              .y = out.view()});
+                                       .w = taps.view(),
+                                       .bias = bias_view,
+                                       .silu = info.text("activation", "") == "silu",
+                                       .tail = tail.view(),
+                                       .y = out.view()});
     Matrix want = turned(y.values.data() + i * D * L, D, L);
     expect_close(out.view(), want.view(), "y");
     if (file.has("final_state")) {
@@ -211,20 +213,20 @@ void norm_case(Device& device, const GoldenFile& file) {
   compare(r, "sum");
   Matrix r2{L, D, residual.values};
   launch_anywhere(device, Norm{.x = xs,
-                      .residual = r2.view(),
-                      .weight = w,
-                      .bias = b,
-                      .kind = Norm::Kind::layer,
-                      .y = y.view()});
+                               .residual = r2.view(),
+                               .weight = w,
+                               .bias = b,
+                               .kind = Norm::Kind::layer,
+                               .y = y.view()});
   compare(y, "ln_add");
   for (const Index group : {Index{24}, Index{8}}) {
     for (const bool first : {false, true}) {
       launch_anywhere(device, Norm{.x = xs,
-                          .weight = w,
-                          .z = zs,
-                          .gate = first ? Norm::Gate::after : Norm::Gate::before,
-                          .group = group,
-                          .y = y.view()});
+                                   .weight = w,
+                                   .z = zs,
+                                   .gate = first ? Norm::Gate::after : Norm::Gate::before,
+                                   .group = group,
+                                   .y = y.view()});
       compare(y,
               "gated.norm_before_gate" + std::to_string(first) + ".group" + std::to_string(group));
     }

@@ -179,8 +179,8 @@ TEST_P(ModelsGolden, Cuda) {
 TEST_P(ModelsGolden, CudaInBf16) {
   auto cuda = open_cuda();
   if (!cuda) GTEST_SKIP() << kNoGpu;
-  // Rounding alone: the smallest models (24 channels, random weights) come to 2.4e-2, the others stay
-  // below 2e-2.
+  // Rounding alone: the smallest models (24 channels, random weights) come to 2.4e-2, the others
+  // stay below 2e-2.
   check_case(GetParam(), *cuda, Precision::bf16, 2.5e-2);
 }
 

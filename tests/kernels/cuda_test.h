@@ -1,5 +1,6 @@
 // Runs an op whose views lie in host memory on a GPU: all that the views span goes there, gaps
-// included, and the outputs come back the same way, so that a kernel that writes into a gap is caught.
+// included, and the outputs come back the same way, so that a kernel that writes into a gap is
+// caught.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,7 +27,7 @@ namespace genossm::testing {
 // The GPU; none where there is no GPU or the build has no CUDA.
 inline std::optional<Device> open_cuda() {
   if constexpr (build::has_cuda) {
-    if (cuda_devices() > 0) return Device{Cuda(0)};
+    if (cuda_devices() > 0) return gpu_device(0);
   }
   return std::nullopt;
 }
@@ -53,8 +54,8 @@ class Mirror {
 
  private:
   template <class U>
-  using Element = std::conditional_t<std::is_same_v<std::remove_const_t<U>, float>, T,
-                                     std::remove_const_t<U>>;
+  using Element =
+      std::conditional_t<std::is_same_v<std::remove_const_t<U>, float>, T, std::remove_const_t<U>>;
 
   static bf16 convert(float v, bf16) { return {f32_to_bf16(v)}; }
   static float convert(float v, float) { return v; }
@@ -84,7 +85,8 @@ class Mirror {
     const Index n = v.size() > 0 ? high - low + 1 : 1;
     std::vector<E> values(static_cast<std::size_t>(n));
     if (v.size() > 0) {
-      for (Index i = 0; i < n; ++i) values[static_cast<std::size_t>(i)] = convert(v.data[low + i], E{});
+      for (Index i = 0; i < n; ++i)
+        values[static_cast<std::size_t>(i)] = convert(v.data[low + i], E{});
     }
     auto memory = cuda_memory(cuda_, n * Index{sizeof(E)});
     cuda_.copy_in(memory.get(), values.data(), n * Index{sizeof(E)});
@@ -141,7 +143,8 @@ template <class T>
 void run_mirrored(Cuda& cuda, const SelectiveScan& op) {
   Mirror<T> m(cuda);
   Mirror<float> f(cuda);
-  BasicSelectiveScan<T> on{.softplus = op.softplus, .accumulate = op.accumulate, .gate_sum = op.gate_sum};
+  BasicSelectiveScan<T> on{
+      .softplus = op.softplus, .accumulate = op.accumulate, .gate_sum = op.gate_sum};
   on.u = m.in(op.u), on.dt = m.in(op.dt), on.dt_bias = f.in(op.dt_bias), on.A = f.in(op.A);
   on.B = m.in(op.B), on.C = m.in(op.C), on.skip = f.in(op.skip), on.z = m.in(op.z);
   on.h = f.out(op.h), on.y = m.out(op.y);
@@ -152,7 +155,9 @@ template <class T>
 void run_mirrored(Cuda& cuda, const Ssd& op) {
   Mirror<T> m(cuda);
   Mirror<float> f(cuda);
-  BasicSsd<T> on{.softplus = op.softplus, .dt_min = op.dt_min, .dt_max = op.dt_max,
+  BasicSsd<T> on{.softplus = op.softplus,
+                 .dt_min = op.dt_min,
+                 .dt_max = op.dt_max,
                  .accumulate = op.accumulate};
   on.x = m.in(op.x), on.dt = m.in(op.dt), on.dt_bias = f.in(op.dt_bias), on.A = f.in(op.A);
   on.B = m.in(op.B), on.C = m.in(op.C), on.skip = f.in(op.skip), on.z = m.in(op.z);

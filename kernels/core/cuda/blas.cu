@@ -1,6 +1,6 @@
-#include "kernels/core/cuda/blas.h"
-
 #include <dlfcn.h>
+
+#include "kernels/core/cuda/blas.h"
 
 namespace genossm {
 namespace {
@@ -22,7 +22,8 @@ void find(void* library, const char* name, Function& function) {
   }
 }
 
-// The library stays open as long as the program runs: it does not survive being closed and reopened.
+// The library stays open as long as the program runs: it does not survive being closed and
+// reopened.
 std::shared_ptr<const Blas> open_blas() {
   void* library = open_library();
   auto blas = std::make_shared<Blas>();

@@ -51,7 +51,8 @@ __device__ __forceinline__ void store_pack(T* p, const float (&in)[V]) {
   if constexpr (sizeof(T) * V == 32) {
     Pack<T, V / 2> a, b;
 #pragma unroll
-    for (int i = 0; i < V / 2; ++i) a.v[i] = from_float<T>(in[i]), b.v[i] = from_float<T>(in[V / 2 + i]);
+    for (int i = 0; i < V / 2; ++i)
+      a.v[i] = from_float<T>(in[i]), b.v[i] = from_float<T>(in[V / 2 + i]);
     *reinterpret_cast<Pack<T, V / 2>*>(p) = a;
     *reinterpret_cast<Pack<T, V / 2>*>(p + V / 2) = b;
   } else {
@@ -67,7 +68,9 @@ template <class T>
 bool aligned_for(const T* data, Index row_stride, int V) {
   const auto bytes = static_cast<std::uintptr_t>(V) * sizeof(T) > 16 ? 16 : V * sizeof(T);
   return reinterpret_cast<std::uintptr_t>(data) % bytes == 0 &&
-         static_cast<std::uintptr_t>(row_stride < 0 ? -row_stride : row_stride) * sizeof(T) % bytes == 0;
+         static_cast<std::uintptr_t>(row_stride < 0 ? -row_stride : row_stride) * sizeof(T) %
+                 bytes ==
+             0;
 }
 
 // 2^x, 1/x on the special function unit: about 2 units in the last place.

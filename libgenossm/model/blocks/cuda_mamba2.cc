@@ -68,9 +68,8 @@ class CudaMamba2 final : public CudaMixer<T> {
     // Columns of p: z0 (M) | x0 (M) | z (S) | xBC | dt (H), with M = E - S.
     const Index L = p.extent[0], M = E_ - S_, at_conv = 2 * M + S_;
     const Buffers b = buffers(cuda, scratch, L);
-    CausalConvSet<T> conv{.x = cols(p, at_conv, at_conv + channels_),
-                          .sequences = sequences,
-                          .tails = states};
+    CausalConvSet<T> conv{
+        .x = cols(p, at_conv, at_conv + channels_), .sequences = sequences, .tails = states};
     (reverse ? conv.reverse : conv.forward) = typename CausalConvSet<T>::Direction{
         .w = taps_.matrix(W_, channels_), .bias = view_of(conv_bias_), .y = b.conv};
     launch_on(cuda, conv);
