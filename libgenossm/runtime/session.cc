@@ -42,9 +42,12 @@ State State::parse(std::string_view bytes, Index state_floats) {
   state.boundary = boundary;
   state.carry.resize(static_cast<std::size_t>(floats));
   state.recent.resize(static_cast<std::size_t>(tokens));
-  std::memcpy(state.carry.data(), bytes.data() + head, state.carry.size() * 4);
-  std::memcpy(state.recent.data(), bytes.data() + head + state.carry.size() * 4,
-              state.recent.size() * 4);
+  const auto take = [](std::string_view from, auto& to) {
+    // An empty vector may have no memory at all, which memcpy is not to be given.
+    if (!to.empty()) std::memcpy(to.data(), from.data(), to.size() * sizeof to.front());
+  };
+  take(bytes.substr(head), state.carry);
+  take(bytes.substr(head + state.carry.size() * sizeof(float)), state.recent);
   return state;
 }
 
