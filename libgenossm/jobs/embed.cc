@@ -22,8 +22,8 @@ class EmbedRun {
       : model_(model),
         device_(device),
         options_(options),
-        strand_(options.run.strand.value_or(default_strand(
-            model, !options.source.token_ids.empty(), options.features.logits))),
+        strand_(options.run.strand.value_or(
+            default_strand(model, !options.source.token_ids.empty(), options.features.logits))),
         window_(window_of(model, options.run)),
         executor_(model.model, device, executor_options()),
         pooling_(options.pool == PoolKind::none ? PoolKind::mean : options.pool,
@@ -76,8 +76,9 @@ class EmbedRun {
                              ": the logits of the two strands speak of different bases; use fwd");
     }
     if (!options_.source.token_ids.empty() && !card.strands && strand_ != StrandMode::forward) {
-      fail(Fault::usage, "--token-ids with --strand " + std::string(name_of(strand_)) +
-                             ": only strand-sharing models know the complement of a token; use fwd");
+      fail(Fault::usage,
+           "--token-ids with --strand " + std::string(name_of(strand_)) +
+               ": only strand-sharing models know the complement of a token; use fwd");
     }
     if (options_.source.token_ids.empty() && !model_.tokenizer) {
       fail(Fault::checkpoint, model_.path.string() +

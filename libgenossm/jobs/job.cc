@@ -95,9 +95,8 @@ Unit::Read reverse_tokens(const WindowTokens& w) {
     // The other strand's text, tokenised as any text is.
     const std::string_view all(*w.bases);
     WindowTokens turned = w;
-    turned.bases = std::make_shared<const std::string>(
-        reverse_complement(all.substr(static_cast<std::size_t>(w.begin),
-                                      static_cast<std::size_t>(w.end - w.begin))));
+    turned.bases = std::make_shared<const std::string>(reverse_complement(
+        all.substr(static_cast<std::size_t>(w.begin), static_cast<std::size_t>(w.end - w.begin))));
     turned.begin = 0;
     turned.end = w.end - w.begin;
     forward_tokens(turned)(begin, out);

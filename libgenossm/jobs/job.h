@@ -41,7 +41,8 @@ StrandMode parse_strand(const std::string& text);
 // The window in bases for this model and these options, before special tokens.
 Index window_of(const OpenedModel& model, const RunOptions& options);
 
-// Key-value pairs as one line of JSON, in the order given. Values are JSON already (see json_text()).
+// Key-value pairs as one line of JSON, in the order given. Values are JSON already (see
+// json_text()).
 using Provenance = std::vector<std::pair<std::string, std::string>>;
 std::string json_line(const Provenance& pairs);
 std::string json_text(std::string_view text);

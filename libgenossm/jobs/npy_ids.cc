@@ -46,7 +46,9 @@ std::vector<std::int32_t> read_token_ids(const std::string& path) {
     fail(Fault::input, path + ": not a .npy file");
   }
   const int major = static_cast<unsigned char>(data[6]);
-  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(data[i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(data[i]));
+  };
   std::size_t header_at = 10, header_size = byte(8) | byte(9) << 8;
   if (major >= 2) {
     if (data.size() < 12) fail(Fault::input, path + ": truncated .npy header");
@@ -80,8 +82,7 @@ std::vector<std::int32_t> read_token_ids(const std::string& path) {
       value = narrow;
     }
     if (value < 0 || value > std::numeric_limits<std::int32_t>::max()) {
-      fail(Fault::input,
-           path + ": token " + std::to_string(i) + " is " + std::to_string(value));
+      fail(Fault::input, path + ": token " + std::to_string(i) + " is " + std::to_string(value));
     }
     ids[i] = static_cast<std::int32_t>(value);
   }

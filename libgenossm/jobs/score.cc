@@ -23,16 +23,14 @@ struct Open {
   std::shared_ptr<const std::vector<std::int32_t>> ids;
   bool all_queued = false;
   Index windows_left = 0;
-  Index next_base = 0;                // first one not yet written
-  BaseScores forward, reverse;        // [length] with two strands, else unused
+  Index next_base = 0;          // first one not yet written
+  BaseScores forward, reverse;  // [length] with two strands, else unused
   LikelihoodTotals totals;
-  Index length() const {
-    return static_cast<Index>(bases ? bases->size() : ids->size());
-  }
+  Index length() const { return static_cast<Index>(bases ? bases->size() : ids->size()); }
 };
 
-// What one unit's rows speak of: row r of the unit is about base origin + r (or, on the other strand,
-// origin - r); only bases in [begin, end) are taken.
+// What one unit's rows speak of: row r of the unit is about base origin + r (or, on the other
+// strand, origin - r); only bases in [begin, end) are taken.
 struct Piece {
   std::shared_ptr<Open> open;
   Index origin = 0, begin = 0, end = 0;
@@ -104,9 +102,10 @@ class ScoreRun {
 
   void refuse_senseless() const {
     if (masked() && !options_.masked) {
-      fail(Fault::usage, model_.name +
-                             " is a masked model: it has no left-to-right likelihood. --masked scores each "
-                             "base with one pass (meant for regions), or use a causal model");
+      fail(Fault::usage,
+           model_.name +
+               " is a masked model: it has no left-to-right likelihood. --masked scores each "
+               "base with one pass (meant for regions), or use a causal model");
     }
     if (!masked() && options_.masked) {
       fail(Fault::usage, model_.name + " is a causal model: --masked does not apply");
@@ -151,7 +150,7 @@ class ScoreRun {
       Provenance p = options_.provenance;
       for (auto& pair : provenance_of(model_)) p.push_back(pair);
       p.emplace_back("score", json_text(masked() ? "ln p(base | all other bases of the window)"
-                                              : "ln p(base | bases to its left in the window)"));
+                                                 : "ln p(base | bases to its left in the window)"));
       p.emplace_back("alphabet", json_text(full() ? "full" : "acgt"));
       p.emplace_back("strand", json_text(name_of(strand_)));
       p.emplace_back("window", std::to_string(window_));
@@ -278,8 +277,9 @@ class ScoreRun {
       take(piece, first, logits);
       rows_done_ += logits.extent[0];
       if (options_.run.progress) {
-        options_.run.progress(two_strands() && strand_ == StrandMode::average ? rows_done_ / 2 : rows_done_,
-                              total_bases_);
+        options_.run.progress(
+            two_strands() && strand_ == StrandMode::average ? rows_done_ / 2 : rows_done_,
+            total_bases_);
       }
       if (first + logits.extent[0] == units_[static_cast<std::size_t>(u)].count) {
         --piece.open->windows_left;
@@ -299,8 +299,8 @@ class ScoreRun {
     const int index = Tokenizer::base_index(base);
     if (index < 0) return -1;
     if (full()) {
-      const std::int32_t token = model_.tokenizer->acgt()[static_cast<std::size_t>(
-          reverse ? 3 - index : index)];
+      const std::int32_t token =
+          model_.tokenizer->acgt()[static_cast<std::size_t>(reverse ? 3 - index : index)];
       return token;
     }
     return reverse ? 3 - index : index;  // A C G T and its complement T G C A

@@ -1,8 +1,8 @@
 // The score job: how likely a model finds every base.
 //
-// Causal models: ln p(base | bases to its left), all bases of a window in one pass. Masked models: each
-// base masked in turn, ln p(base | everything else), one pass a base. Probabilities are over A, C,
-// G, T unless the whole vocabulary is asked for.
+// Causal models: ln p(base | bases to its left), all bases of a window in one pass. Masked models:
+// each base masked in turn, ln p(base | everything else), one pass a base. Probabilities are over
+// A, C, G, T unless the whole vocabulary is asked for.
 #pragma once
 
 #include "libgenossm/jobs/job.h"

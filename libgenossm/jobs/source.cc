@@ -138,7 +138,8 @@ std::unique_ptr<SequenceSource> SequenceSource::open(const SourceOptions& option
   }
   if (regions) {
     if (!options.fasta_ref.empty() && !options.inputs.empty()) {
-      fail(Fault::usage, "regions are taken from one reference: give it by -f or as input, not both");
+      fail(Fault::usage,
+           "regions are taken from one reference: give it by -f or as input, not both");
     }
     if (options.fasta_ref.empty() && options.inputs.size() != 1) {
       fail(Fault::usage, "regions (-r, -R) need one indexed reference by -f or as the only input");

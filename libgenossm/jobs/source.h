@@ -27,9 +27,7 @@ struct Sequence {
   std::string bases;
   std::vector<std::int32_t> ids;  // instead of bases
   bool is_ids = false;
-  Index length() const {
-    return static_cast<Index>(is_ids ? ids.size() : bases.size());
-  }
+  Index length() const { return static_cast<Index>(is_ids ? ids.size() : bases.size()); }
 };
 
 class SequenceSource {

@@ -9,8 +9,8 @@
 
 namespace genossm {
 
-// One value a base: ln p and the entropy of the predicted distribution, in nats. logp is NaN where a
-// base has no score: N and other letters, and the first base of a causal reading (which has no
+// One value a base: ln p and the entropy of the predicted distribution, in nats. logp is NaN where
+// a base has no score: N and other letters, and the first base of a causal reading (which has no
 // prediction and so no entropy either).
 struct BaseScores {
   std::vector<float> logp, entropy;

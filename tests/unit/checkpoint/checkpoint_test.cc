@@ -53,8 +53,7 @@ TEST(Checkpoint, TheUsualNamesInOrder) {
   folder.write("epoch3.ckpt", one_torch_tensor(1));
   EXPECT_EQ(value(), 1);
   folder.write("other.safetensors", one_tensor("w", 2));
-  expect_refused(folder.path(),
-                 "2 files that may be the weights (epoch3.ckpt, other.safetensors)");
+  expect_refused(folder.path(), "2 files that may be the weights (epoch3.ckpt, other.safetensors)");
   folder.write("weights.ckpt", one_torch_tensor(5));
   EXPECT_EQ(value(), 5);
   folder.write("last.ckpt", one_torch_tensor(6));
