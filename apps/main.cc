@@ -20,6 +20,8 @@ constexpr const char* kExamples =
     "  genossm embed genome.fa -o vectors.npz            one vector per record, bundled model\n"
     "  genossm embed -f hg38.fa -R peaks.bed -o v.tsv    one vector per region\n"
     "  genossm score --per-record reads.fastq            bits per base of every read\n"
+    "  genossm variants -f hg38.fa in.vcf.gz -o out.vcf.gz   every allele scored or a reason "
+    "given\n"
     "  genossm inspect MODEL                             what is in a checkpoint\n"
     "Every command has --help. Exit codes: docs/exit-codes.md.";
 
@@ -49,6 +51,8 @@ int run(int argc, char** argv) {
   root.require_subcommand(1);
   add_embed(root, words);
   add_score(root, words);
+  add_variants(root, words);
+  add_mutate(root, words);
   add_inspect(root, words);
   add_bench(root, words);
   if (argc == 1) {

@@ -30,6 +30,8 @@ struct JobReport {
   Index records = 0, bases = 0, windows = 0, tokens = 0;
   std::map<std::string, Index> skipped;  // reason -> count
   std::map<std::string, Index> warnings;
+  std::map<std::string, Index> counts;  // what else a job counts, for the summary
+  std::string unit = "base";            // what `bases` counts, for messages
   Plan plan;
   std::string strand;
 };
@@ -41,7 +43,8 @@ StrandMode parse_strand(const std::string& text);
 // The window in bases for this model and these options, before special tokens.
 Index window_of(const OpenedModel& model, const RunOptions& options);
 
-// Key-value pairs as one line of JSON, in the order given. Values are JSON already (see json_text()).
+// Key-value pairs as one line of JSON, in the order given. Values are JSON already (see
+// json_text()).
 using Provenance = std::vector<std::pair<std::string, std::string>>;
 std::string json_line(const Provenance& pairs);
 std::string json_text(std::string_view text);

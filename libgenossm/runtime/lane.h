@@ -30,6 +30,14 @@ class Lane {
   // `fresh`: the sequence starts here).
   void advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit);
 
+  // The same for many sequences, each with a carry of its own, whose rows share steps.
+  struct Stream {
+    Tokens tokens;
+    float* state = nullptr;
+    bool fresh = false;
+  };
+  void advance_all(Device& device, std::span<const Stream> streams, const Emit& emit);
+
  private:
   struct Span {
     Index sequence, first, begin, end;  // tokens [first, ...) of a sequence at rows [begin, end)
