@@ -32,7 +32,7 @@ void run(Options& options) {
   const OpenedModel model = options.effect.open(options.model, device, options.report.quiet);
   job.effect = options.effect.options(options.model, model);
   job.effect.run.strict = options.report.strict;
-  Progress progress("mutate", kind);
+  Progress progress("mutate", kind, "allele");
   job.effect.run.progress = [&](Index done, Index total) { progress.update(done, total); };
   const JobReport done = mutate(model, device, job);
   progress.clear();

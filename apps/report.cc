@@ -69,12 +69,7 @@ void report(const Finished& finished, const ReportOptions& options) {
     std::cerr << finished.command << ": " << with_commas(job.records)
               << (job.records == 1 ? " record, " : " records, ") << with_commas(job.bases) << ' '
               << job.unit << (job.bases == 1 ? ", " : "s, ") << duration_text(finished.seconds)
-              << ", ";
-    if (job.unit == "base") {
-      std::cerr << rate_text(rate);
-    } else {
-      std::cerr << with_commas(static_cast<Index>(rate + 0.5)) << ' ' << job.unit << "s/s";
-    }
+              << ", " << rate_text(rate, job.unit);
     if (!finished.output.empty() && finished.output != "-") std::cerr << " -> " << finished.output;
     std::cerr << '\n';
     if (options.verbose) {

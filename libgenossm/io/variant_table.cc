@@ -26,6 +26,13 @@ class TableReader final : public VariantReader {
       }
       header_.lines.push_back(input_.rest_of_line(piece));
     } while (header_.lines.back().starts_with("##") || header_.lines.back().empty());
+    if (header_.lines.front().starts_with("##fileformat") ||
+        header_.lines.back().starts_with("#CHROM\tPOS\tID\t")) {
+      fail(Fault::input,
+           input_.label() +
+               ": has the form of VCF, but its first line is not ##fileformat=VCF with "
+               "a version");
+    }
     std::string names = lower(header_.lines.back());
     if (names.starts_with('#')) names.erase(0, 1);
     const std::vector<std::string_view> fields = split_tabs(names);

@@ -13,6 +13,12 @@ namespace {
 constexpr std::string_view kColumns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO";
 constexpr std::size_t kFixed = 8;
 
+// "GT::GL"
+bool has_empty_key(std::string_view format) {
+  return format.empty() || format.starts_with(':') || format.ends_with(':') ||
+         format.find("::") != std::string_view::npos;
+}
+
 // htslib's text, which it may enlarge.
 struct HtsText {
   kstring_t text = KS_INITIALIZE;
@@ -35,14 +41,13 @@ class VcfReader final : public VariantReader {
 
   bool next(VariantRecord& record) override {
     TextInput::Piece piece;
-    do {
-      if (!input_.next(piece)) {
-        require_whole(input_);
-        return false;
-      }
-      record.line = input_.rest_of_line(piece, kLongestVariantLine);
-      if (input_.ends_in_line()) require_whole(input_);
-    } while (record.line.empty());
+    if (!input_.next(piece)) {
+      require_whole(input_);
+      return false;
+    }
+    record.line = input_.rest_of_line(piece, kLongestVariantLine);
+    if (input_.ends_in_line()) require_whole(input_);
+    if (record.line.empty()) input_.fail_line("is empty, want a VCF record");
     record.number = input_.line();
     record.bcf.reset();
     record.window.clear();
@@ -96,6 +101,9 @@ class VcfReader final : public VariantReader {
     if (fields[5] != "." &&
         (error == std::errc::invalid_argument || end != fields[5].data() + fields[5].size())) {
       input_.fail_line("QUAL is '" + shown(fields[5]) + "', want a number");
+    }
+    if (fields.size() > kFixed && has_empty_key(fields[kFixed])) {
+      input_.fail_line("FORMAT is '" + shown(fields[kFixed]) + "', which has an empty key");
     }
     if (fields[3].empty() || fields[4].empty()) input_.fail_line("REF or ALT is empty");
     record.contig = fields[0];

@@ -101,6 +101,7 @@ class MutateRun {
       p.emplace_back("columns", json_text(columns));
       p.emplace_back("values", json_text(fields_[0].id));
       MatrixSpec spec;
+      spec.name = "scores";
       spec.columns = static_cast<Index>(rows_.size());
       spec.per_base = true;
       spec.provenance = json_line(p);

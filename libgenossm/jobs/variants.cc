@@ -81,6 +81,7 @@ class VariantsRun {
         fail(Fault::usage, "--write-index: " + type + " cannot be indexed; want vcf.gz or bcf");
       }
       MatrixSpec spec;
+      spec.name = "features";
       spec.columns = scorer_->feature_columns();
       spec.provenance = json_line(p);
       features_ = open_matrix(options_.output, spec);
