@@ -114,7 +114,10 @@ class LlrEffect final : public EffectScorer {
     if (field == 2) return reals(site, &Allele::alt_ll);
     if (field == 4 || options_.settle <= 0) return statuses(site);
     FieldValues reach;
-    for (const Allele& allele : site.alleles) reach.integers.push_back(allele.reach);
+    for (const Allele& allele : site.alleles) {
+      reach.integers.push_back(allele.status == AlleleStatus::ok ? allele.reach
+                                                                 : FieldValues::kMissing);
+    }
     return reach;
   }
 
