@@ -7,6 +7,7 @@
 #include "apps/shared_options.h"
 #include "libgenossm/output/tsv.h"
 #include "libgenossm/runtime/model_speed.h"
+#include "libgenossm/runtime/op_speed.h"
 #include "libgenossm/runtime/random_model.h"
 
 namespace genossm {
@@ -89,6 +90,21 @@ class Bench {
     model(found.name, found.model, std::max(context, kBundledTokens));
   }
 
+  void ops() {
+    Cpu& cpu = std::get<Cpu>(device_);
+    const MachineSpeed machine = measure_machine(cpu);
+    std::cout << "# copy " << fixed(machine.copy_gbytes_per_s, 1) << " GB/s, multiply-adds "
+              << fixed(machine.fma_gflops, 1) << " GFLOP/s\n"
+              << "op\tsizes\tms\tGB/s\tGFLOP/s\tof the nearer limit\n";
+    OpRequest request;
+    request.repetitions = options_.repetitions;
+    if (options_.tokens > 0) request.tokens = options_.tokens;
+    for (const std::string& op : measured_ops()) {
+      request.only = op;
+      for (const OpSpeed& speed : measure_ops(cpu, machine, request)) op_row(speed);
+    }
+  }
+
   void write_json() const {
     if (options_.json.empty()) return;
     std::string rows = "[";
@@ -103,19 +119,33 @@ class Bench {
   }
 
  private:
+  void op_row(const OpSpeed& speed) {
+    std::cout << speed.op << '\t' << speed.sizes << '\t' << fixed(1e3 * speed.seconds, 3) << '\t'
+              << fixed(speed.gbytes_per_s, 1) << '\t' << fixed(speed.gflops, 1) << '\t'
+              << fixed(speed.ratio, 3) << std::endl;
+    rows_.push_back(json_line({{"op", json_text(speed.op)},
+                               {"sizes", json_text(speed.sizes)},
+                               {"ms", fixed(1e3 * speed.seconds, 4)},
+                               {"gbytes_per_s", fixed(speed.gbytes_per_s, 2)},
+                               {"gflops", fixed(speed.gflops, 2)},
+                               {"ratio", fixed(speed.ratio, 4)}}));
+  }
+
   const Options& options_;
   Device device_;
   std::vector<std::string> rows_;
 };
 
 void run(const Options& options) {
-  if (options.suite != "model") {
-    fail(Fault::usage, "--suite '" + options.suite + "': want model");
+  if (options.suite != "model" && options.suite != "ops") {
+    fail(Fault::usage, "--suite '" + options.suite + "' is none of model, ops");
   }
   Bench bench(options);
   std::cout << "# " << simd_level() << ", " << options.model.thread_count()
             << " threads, median of " << options.repetitions << '\n';
-  if (!options.model.model.empty()) {
+  if (options.suite == "ops") {
+    bench.ops();
+  } else if (!options.model.model.empty()) {
     bench.opened(options.model);
   } else {
     for (const char* name : kBundled) {
@@ -133,8 +163,10 @@ void run(const Options& options) {
 void add_bench(CLI::App& root, const std::vector<std::string>&) {
   const auto o = std::make_shared<Options>();
   CLI::App* app = root.add_subcommand("bench", "Speed on this machine, beside what it can do");
-  app->add_option("--suite", o->suite,
-                  "model: tokens per second beside the model's matrix products alone")
+  app->add_option(
+         "--suite", o->suite,
+         "model: tokens per second beside the model's matrix products alone; ops: every op beside "
+         "what its memory and its arithmetic allow")
       ->capture_default_str();
   o->model.add(*app, "");
   app->add_option("--tokens", o->tokens, "Length of the sequence [a default for each model]")

@@ -32,7 +32,10 @@ std::string quoted(const std::string& word) {
 
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : " ") + quoted(word);
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ' ';
+    out += quoted(word);
+  }
   return out;
 }
 

@@ -52,6 +52,7 @@ void run(Options& options) {
   job.features.logits = options.logits;
   job.output = options.output;
   if (job.output.path.empty()) job.output.path = "-";
+  if (job.output.path == "-" && job.output.type.empty()) job.output.type = "tsv";
   if (options.special != "published" && options.special != "none") {
     fail(Fault::usage, "--special-tokens '" + options.special + "' is none of published, none");
   }

@@ -60,7 +60,7 @@ double Progress::seconds() const {
 std::string with_commas(Index n) {
   std::string digits = std::to_string(n);
   for (auto at = static_cast<Index>(digits.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
   }
   return digits;
 }

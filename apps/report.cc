@@ -58,9 +58,8 @@ void report(const Finished& finished, const ReportOptions& options) {
   const double rate = finished.seconds > 0 ? static_cast<double>(job.bases) / finished.seconds : 0;
   if (!options.quiet) {
     for (const auto& [text, n] : job.warnings) {
-      std::cerr << "genossm " << finished.command << ": warning: " << text;
-      if (n > 1) std::cerr << " (" << with_commas(n) << " times)";
-      std::cerr << '\n';
+      std::cerr << "genossm " << finished.command << ": warning: " << text << " (" << with_commas(n)
+                << ")\n";
     }
     for (const auto& [reason, n] : job.skipped) {
       std::cerr << "genossm " << finished.command << ": skipped: " << reason << ": "
@@ -84,7 +83,7 @@ void report(const Finished& finished, const ReportOptions& options) {
                  {"version", json_text(version())},
                  {"command", json_text(command_text(options.words))}};
   for (auto& pair : provenance_of(*finished.model)) all.push_back(pair);
-  all.insert(all.end(), {{"device", json_text("cpu")},
+  all.insert(all.end(), {{"device", json_text(finished.model->model.card().cuda ? "cuda" : "cpu")},
                          {"instruction_set", json_text(simd_level())},
                          {"threads", std::to_string(finished.options->thread_count())},
                          {"strand", json_text(job.strand)},

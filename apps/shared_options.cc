@@ -65,8 +65,10 @@ void ModelOptions::add(CLI::App& app, const std::string& bundled) {
                  "Model: a folder as published, a weights file, or a name under $GENOSSM_MODELS; "
                  "NAME@sha256:HEX pins it" +
                      (bundled.empty() ? "" : " [" + bundled + "]"));
-  app.add_option("--device", device, "auto or cpu")->capture_default_str();
-  app.add_option("--precision", precision, "auto, fp32 or bf16; auto is fp32 on a CPU")
+  app.add_option("--device", device, "auto, cpu, cuda or cuda:N; auto is a GPU where there is one")
+      ->capture_default_str();
+  app.add_option("--precision", precision,
+                 "auto, fp32 or bf16; auto is fp32 on a CPU, bf16 on a GPU")
       ->capture_default_str();
   app.add_option("-@,--threads", threads, "Compute threads [all that this process may use]")
       ->check(CLI::Range(1, 4096));
@@ -79,12 +81,34 @@ Index ModelOptions::memory_bytes() const {
   return memory.empty() ? available_memory() : parse_bytes(memory, "--memory");
 }
 
-Device ModelOptions::open_device() const {
-  if (device.starts_with("cuda")) {
+int ModelOptions::gpu() const {
+  if (device == "cpu") return -1;
+  const bool cuda = device == "cuda" || device.starts_with("cuda:");
+  if (device != "auto" && !cuda) {
+    fail(Fault::usage, "--device '" + device + "' is none of auto, cpu, cuda, cuda:N");
+  }
+  if constexpr (build::has_cuda) {
+    if (device == "auto") return cuda_devices() > 0 ? 0 : -1;
+    if (device == "cuda") return 0;
+    int index = 0;
+    const char* from = device.data() + 5;
+    const char* end = device.data() + device.size();
+    const auto [rest, error] = std::from_chars(from, end, index);
+    if (error != std::errc() || rest != end || index < 0) {
+      fail(Fault::usage, "--device '" + device + "': want a number after cuda:");
+    }
+    return index;
+  }
+  if (cuda) {
     fail(Fault::device, "--device " + device + ": this build has no CUDA. Use --device cpu");
   }
-  if (device != "auto" && device != "cpu") {
-    fail(Fault::usage, "--device '" + device + "' is none of auto, cpu");
+  return -1;
+}
+
+Device ModelOptions::open_device() const {
+  const int index = gpu();
+  if constexpr (build::has_cuda) {
+    if (index >= 0) return Device{Cuda(index)};
   }
   return Device{Cpu(thread_count())};
 }
@@ -93,6 +117,7 @@ Precision ModelOptions::chosen_precision() const {
   if (precision != "auto" && precision != "fp32" && precision != "bf16") {
     fail(Fault::usage, "--precision '" + precision + "' is none of auto, fp32, bf16");
   }
+  if (precision == "auto") return gpu() >= 0 ? Precision::bf16 : Precision::fp32;
   return precision == "bf16" ? Precision::bf16 : Precision::fp32;
 }
 
@@ -107,7 +132,7 @@ OpenedModel ModelOptions::open(Device& where, bool quiet) const {
   const Precision chosen = chosen_precision();
   OpenedModel opened = open_model(find(), where, chosen);
   if (!quiet) {
-    if (chosen == Precision::bf16 && !cpu_has_bf16()) {
+    if (chosen == Precision::bf16 && !opened.model.card().cuda && !cpu_has_bf16()) {
       std::cerr << "genossm: warning: this processor has no bfloat16 products; --precision bf16 is "
                    "emulated and slower than fp32\n";
     }

@@ -23,6 +23,7 @@ struct ModelOptions {
   void add(CLI::App& app, const std::string& bundled);
   int thread_count() const;
   Index memory_bytes() const;
+  int gpu() const;  // the GPU that --device means; -1: the CPU
   Device open_device() const;
   Precision chosen_precision() const;
   ModelPath find() const;

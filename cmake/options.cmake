@@ -18,7 +18,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 # Contraction is a matter of the source (Highway's MulAdd), never of the compiler's mood: results
 # must not depend on how a loop happened to be compiled.
-add_compile_options(-ffp-contract=off)
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
 
 find_program(GENOSSM_CCACHE ccache)
 if(GENOSSM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -26,14 +26,17 @@ if(GENOSSM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_library(genossm_warnings INTERFACE)
-target_compile_options(genossm_warnings INTERFACE -Wall -Wextra -Wconversion -Wshadow
+target_compile_options(genossm_warnings INTERFACE
                        # ops are aggregates whose absent views are left out on purpose
-                       -Wno-missing-field-initializers)
+                       $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow -Wno-missing-field-initializers>
+                       $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers>)
 if(GENOSSM_WERROR)
-  target_compile_options(genossm_warnings INTERFACE -Werror)
+  target_compile_options(genossm_warnings INTERFACE
+                         $<$<COMPILE_LANGUAGE:CXX>:-Werror> $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
 endif()
 if(GENOSSM_SANITIZE)
-  add_compile_options(-fsanitize=${GENOSSM_SANITIZE} -fno-omit-frame-pointer
-                      -fno-sanitize-recover=all)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${GENOSSM_SANITIZE}>
+                      $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>
+                      $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=all>)
   add_link_options(-fsanitize=${GENOSSM_SANITIZE})
 endif()

@@ -48,6 +48,12 @@ genossm_preset() {
   fi
 }
 
+# The build folder of the tests: all CUDA code is compiled wherever there is a compiler for it; the
+# tests that need a GPU skip without one.
+genossm_test_preset() {
+  if command -v nvcc >/dev/null; then echo cuda; else echo cpu; fi
+}
+
 # Parallel jobs that the memory allows: a compilation takes up to about 1.5 GB.
 genossm_jobs() {
   local cores memory

@@ -6,7 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/pipelines/install_deps.sh"
 genossm_install "${genossm_build_packages[@]}" "${genossm_test_packages[@]}"
-preset=$(genossm_preset)
+preset=$(genossm_test_preset)
 cd "$root"
 cmake --preset "$preset" -DGENOSSM_BUILD_TESTS=ON >/dev/null
 cmake --build --preset "$preset" -j "$(genossm_jobs)"

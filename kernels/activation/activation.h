@@ -13,19 +13,27 @@
 
 namespace genossm {
 
-struct Activation {
-  enum class Kind { identity, silu, gelu_erf, gelu_tanh, relu_squared, sigmoid, softplus };
+enum class ActivationKind { identity, silu, gelu_erf, gelu_tanh, relu_squared, sigmoid, softplus };
+
+// T: float; on Cuda also bf16.
+template <class T>
+struct BasicActivation {
+  using Kind = ActivationKind;
   Kind kind = Kind::silu;
   // in
-  View<const float, 2> x;     // [L, D]
-  View<const float, 2> gate;  // [L, D]  empty: none
+  View<const T, 2> x;     // [L, D]
+  View<const T, 2> gate;  // [L, D]  empty: none
   // out
-  View<float, 2> y;         // [L, D]
+  View<T, 2> y;             // [L, D]
   bool accumulate = false;  // y += instead of y =
 };
+using Activation = BasicActivation<float>;
 
-void check(const Activation&);            // throws Error{Fault::shape}
+template <class T>
+void check(const BasicActivation<T>&);    // throws Error{Fault::shape}
 void run(Reference&, const Activation&);  // the definition, double
 void run(Cpu&, const Activation&);        // parallel over tokens, vector over channels
+void run(Cuda&, const Activation&);       // element-wise
+void run(Cuda&, const BasicActivation<bf16>&);
 
 }  // namespace genossm

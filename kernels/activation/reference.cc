@@ -29,10 +29,13 @@ double value_of(Activation::Kind kind, double v) {
 
 }  // namespace
 
-void check(const Activation& op) {
+template <class T>
+void check(const BasicActivation<T>& op) {
   want_shape_or_empty("activation", "gate", op.gate, op.x.extent);
   want_shape("activation", "y", op.y, op.x.extent);
 }
+template void check(const BasicActivation<float>&);
+template void check(const BasicActivation<bf16>&);
 
 void run(Reference&, const Activation& op) {
   const auto [L, D] = op.x.extent;

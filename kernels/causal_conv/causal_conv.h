@@ -9,24 +9,50 @@
 // The reverse direction of a bidirectional model is the same op on flip_rows() of x and y.
 #pragma once
 
-#include "kernels/core/device.h"
+#include "kernels/core/sequences.h"
 
 namespace genossm {
 
-struct CausalConv {
+// T: float; on Cuda also bf16.
+template <class T>
+struct BasicCausalConv {
   // in
-  View<const float, 2> x;     // [L, D]
+  View<const T, 2> x;         // [L, D]
   View<const float, 2> w;     // [W, D]  tap W-1 multiplies the current token; W in 2..8
   View<const float, 1> bias;  // [D]     empty: none
   bool silu = true;
   // in and out
   View<float, 2> tail;  // [W-1, D]  the last W-1 inputs, oldest first
   // out
-  View<float, 2> y;  // [L, D]  must not overlap x
+  View<T, 2> y;  // [L, D]  must not overlap x
+};
+using CausalConv = BasicCausalConv<float>;
+
+// Cuda only: many sequences in the rows of one matrix, in one direction or in both at once.
+template <class T>
+struct CausalConvSet {
+  struct Direction {
+    View<const float, 2> w;     // [W, D]
+    View<const float, 1> bias;  // [D]     empty: none
+    View<T, 2> y;               // [R, D]  empty: this direction is not wanted
+  };
+  View<const T, 2> x;  // [R, D]
+  bool silu = true;
+  Direction forward, reverse;
+  Sequences sequences;
+  // The tail of a sequence lies at tails + its state, [W-1, D]; forward direction only.
+  float* tails = nullptr;
 };
 
-void check(const CausalConv&);            // throws Error{Fault::shape}
+template <class T>
+void check(const BasicCausalConv<T>&);    // throws Error{Fault::shape}
+template <class T>
+void check(const CausalConvSet<T>&);
 void run(Reference&, const CausalConv&);  // the definition, double
 void run(Cpu&, const CausalConv&);        // vector over channels, parallel over channel blocks
+void run(Cuda&, const CausalConv&);       // strips of tokens, a few channels a thread
+void run(Cuda&, const BasicCausalConv<bf16>&);
+void run(Cuda&, const CausalConvSet<float>&);
+void run(Cuda&, const CausalConvSet<bf16>&);
 
 }  // namespace genossm

@@ -35,6 +35,7 @@ void conv_channels(const CausalConv& op, Index begin, Index n) {
   for (Index t = 0; t < L; ++t) {
     const float* row = op.x.row(t) + begin;
     float* out = op.y.row(t) + begin;
+    fetch_ahead(row, op.x.stride[0], 8, kVectors * lanes);
     Vec y[kVectors];
 #pragma GCC unroll 4
     for (Index v = 0; v < kVectors; ++v) {

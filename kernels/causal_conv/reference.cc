@@ -6,7 +6,8 @@
 
 namespace genossm {
 
-void check(const CausalConv& op) {
+template <class T>
+void check(const BasicCausalConv<T>& op) {
   const auto [L, D] = op.x.extent;
   const Index W = op.w.extent[0];
   if (W < 2 || W > 8) {
@@ -17,6 +18,25 @@ void check(const CausalConv& op) {
   want_shape("causal_conv", "tail", op.tail, {W - 1, D});
   want_shape("causal_conv", "y", op.y, {L, D});
 }
+template void check(const BasicCausalConv<float>&);
+template void check(const BasicCausalConv<bf16>&);
+
+template <class T>
+void check(const CausalConvSet<T>& op) {
+  const auto [R, D] = op.x.extent;
+  for (const auto* direction : {&op.forward, &op.reverse}) {
+    if (direction->y.empty()) continue;
+    const Index W = direction->w.extent[0];
+    if (W < 2 || W > 8) {
+      fail(Fault::shape, "causal_conv: " + std::to_string(W) + " taps, want 2 to 8");
+    }
+    want_shape("causal_conv", "w", direction->w, {W, D});
+    want_shape_or_empty("causal_conv", "bias", direction->bias, {D});
+    want_shape("causal_conv", "y", direction->y, {R, D});
+  }
+}
+template void check(const CausalConvSet<float>&);
+template void check(const CausalConvSet<bf16>&);
 
 void run(Reference&, const CausalConv& op) {
   const auto [L, D] = op.x.extent;

@@ -12,6 +12,11 @@ namespace genossm {
 
 enum class DType { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
 
+// Storage of one bfloat16, for views and buffers of the Cuda device; arithmetic is done in float32.
+struct bf16 {
+  std::uint16_t bits;
+};
+
 // How the weights and the inputs of matrix products are held; everything else is f32.
 enum class Precision { fp32, bf16 };
 

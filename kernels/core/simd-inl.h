@@ -50,6 +50,14 @@ HWY_INLINE void store_lanes(F32 d, Vec v, float* HWY_RESTRICT p, Index n) {
 #endif
 }
 
+// Ahead of its time, the row that comes `rows` after p in an op that runs down a few columns: no
+// two of its reads lie in one page, so the processor foresees none of them. Beyond the end it reads
+// nothing: a prefetch never faults.
+HWY_INLINE void fetch_ahead(const float* p, Index stride, Index rows, Index floats) {
+  const float* ahead = p + stride * rows;
+  for (Index i = 0; i < floats; i += 16) __builtin_prefetch(ahead + i);
+}
+
 // A vector of a group of K: those of a group of several are all whole, and no branch stands between
 // them; a single one may be short.
 template <int K>

@@ -20,5 +20,9 @@ struct Embedding {
 void check(const Embedding&);            // throws Error{Fault::shape}
 void run(Reference&, const Embedding&);  // the definition
 void run(Cpu&, const Embedding&);
+// On Cuda the tokens are in device memory and not looked at by the check; a token outside [0, V) gives
+// a row of NaN.
+void check_on(const Cuda&, const Embedding&);
+void run(Cuda&, const Embedding&);
 
 }  // namespace genossm

@@ -6,6 +6,10 @@
 
 namespace genossm {
 
+void check_on(const Cuda&, const Embedding& op) {
+  want_shape("embedding", "y", op.y, {op.tokens.extent[0], op.table.extent[1]});
+}
+
 void check(const Embedding& op) {
   const Index L = op.tokens.extent[0];
   const auto [V, D] = op.table.extent;

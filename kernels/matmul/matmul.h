@@ -7,7 +7,8 @@
 // Numerics: fp32: float32 products and sums. bf16: x and W rounded to bfloat16 (nearest even),
 //           products and sums in float32, y and bias float32. Reference: double over the same
 //           (rounded) operands.
-// Law:      on Cpu a row's result does not depend on its position, its neighbours or the number of
+// Law:      (on Cuda the same: one routine is chosen a weight, whatever the number of rows.)
+//           on Cpu a row's result does not depend on its position, its neighbours or the number of
 //           rows: everything runs as tiles of kTile rows, the last one padded. pack() verifies this
 //           for the routine that the library chose on this machine; see rows_independent().
 // Speed:    rows that are not dense (stride K for x, N for y) pass through a dense tile: about 1 us
@@ -46,19 +47,27 @@ class MatmulWeight {
   Precision precision_ = Precision::fp32;
 };
 
-struct Matmul {
+// X, Y: float; on Cuda also bf16 in and bf16 or float out.
+template <class X, class Y>
+struct BasicMatmul {
   // in
-  View<const float, 2> x;                // [L, K]  any row stride >= K
+  View<const X, 2> x;                    // [L, K]  any row stride >= K
   const MatmulWeight* weight = nullptr;  // [N, K]
   View<const float, 1> bias;             // [N]     empty: none
   bool accumulate = false;               // y += instead of y =
   // out
-  View<float, 2> y;  // [L, N]  any row stride >= N; must not overlap x
+  View<Y, 2> y;  // [L, N]  any row stride >= N; must not overlap x
+  bool softplus = false;  // y = softplus(...): the step of Mamba-1; Cuda only
 };
+using Matmul = BasicMatmul<float, float>;
 
-void check(const Matmul&);            // throws Error{Fault::shape}
+template <class X, class Y>
+void check(const BasicMatmul<X, Y>&);  // throws Error{Fault::shape}
 void run(Reference&, const Matmul&);  // the definition, double
 void run(Cpu&, const Matmul&);        // oneDNN on one thread a tile, parallel over tiles
+void run(Cuda&, const Matmul&);       // cuBLASLt
+void run(Cuda&, const BasicMatmul<bf16, bf16>&);
+void run(Cuda&, const BasicMatmul<bf16, float>&);
 
 // Whether this processor has bfloat16 matrix instructions; without them Precision::bf16 rounds the
 // operands and computes in float32, a little slower than fp32, and callers should say so.

@@ -9,7 +9,8 @@
 
 namespace genossm {
 
-struct CpuMatmul;  // cpu.cc
+struct CpuMatmul;   // cpu.cc
+struct CudaMatmul;  // cuda.cu
 
 // Weights in panels of kPanel outputs and the product on one thread, for processors on which
 // oneDNN's f32 routines repack the weights at every call (all without AVX-512). panels.cc.
@@ -24,10 +25,15 @@ struct Panels {
 struct MatmulWeight::Impl {
   Buffer<float> plain;                   // [N, K], rounded if bf16; packed for Reference only
   std::shared_ptr<const CpuMatmul> cpu;  // packed for Cpu only
+  std::shared_ptr<const CudaMatmul> cuda;  // packed for Cuda only
 };
 
 std::shared_ptr<const CpuMatmul> pack_for_cpu(View<const float, 2> w, Precision precision);
 Index bytes_of(const CpuMatmul& packed);
 bool rows_independent(const CpuMatmul& packed);
+
+std::shared_ptr<const CudaMatmul> pack_for_cuda(Cuda& cuda, View<const float, 2> w,
+                                                Precision precision);
+Index bytes_of(const CudaMatmul& packed);
 
 }  // namespace genossm

@@ -17,13 +17,17 @@ void check_rows(const char* name, Index rows, Index columns, Index stride) {
 
 // Whether any element of x is one of y. Column ranges of one matrix, as those of a joint
 // projection, lie between each other without sharing an element.
-bool overlap(const Matmul& op) {
+template <class X, class Y>
+bool overlap(const BasicMatmul<X, Y>& op) {
   const Index L = op.x.extent[0], K = op.x.extent[1], N = op.y.extent[1];
   if (L == 0) return false;
-  const float *x = op.x.data, *y = op.y.data;
-  const float* x_end = op.x.row(L - 1) + K;
-  const float* y_end = op.y.row(L - 1) + N;
-  if (x_end <= y || y_end <= x) return false;
+  const auto address = [](const void* p) { return reinterpret_cast<std::intptr_t>(p); };
+  if (address(op.x.row(L - 1) + K) <= address(op.y.data) ||
+      address(op.y.row(L - 1) + N) <= address(op.x.data)) {
+    return false;
+  }
+  if (sizeof(X) != sizeof(Y)) return true;
+  const Index x = 0, y = (address(op.y.data) - address(op.x.data)) / Index{sizeof(X)};
   const Index stride = op.x.stride[0];
   if (L == 1 || stride != op.y.stride[0]) return true;
   const Index offset = ((y - x) % stride + stride) % stride;
@@ -43,9 +47,12 @@ MatmulWeight MatmulWeight::pack(Device& device, View<const float, 2> w, Precisio
   }
   check_rows("weight", N, K, w.stride[0]);
   auto impl = std::make_shared<Impl>();
+  if constexpr (build::has_cuda) {
+    if (Cuda* cuda = as_cuda(device)) impl->cuda = pack_for_cuda(*cuda, w, precision);
+  }
   if (std::holds_alternative<Cpu>(device)) {
     impl->cpu = pack_for_cpu(w, precision);
-  } else {
+  } else if (!impl->cuda) {
     impl->plain = Buffer<float>(N * K);
     for (Index n = 0; n < N; ++n) {
       for (Index k = 0; k < K; ++k) {
@@ -63,6 +70,9 @@ MatmulWeight MatmulWeight::pack(Device& device, View<const float, 2> w, Precisio
 
 Index MatmulWeight::bytes() const {
   if (!impl_) return 0;
+  if constexpr (build::has_cuda) {
+    if (impl_->cuda) return bytes_of(*impl_->cuda);
+  }
   return impl_->cpu ? bytes_of(*impl_->cpu) : impl_->plain.size() * size_of(DType::f32);
 }
 
@@ -70,7 +80,8 @@ bool MatmulWeight::rows_independent() const {
   return !impl_ || !impl_->cpu || genossm::rows_independent(*impl_->cpu);
 }
 
-void check(const Matmul& op) {
+template <class X, class Y>
+void check(const BasicMatmul<X, Y>& op) {
   require(op.weight != nullptr && !op.weight->empty(), Fault::shape,
           "matmul: no weight, want a packed one");
   const Index L = op.x.extent[0], K = op.weight->inputs(), N = op.weight->outputs();
@@ -81,6 +92,9 @@ void check(const Matmul& op) {
   check_rows("y", L, N, op.y.stride[0]);
   require(!overlap(op), Fault::shape, "matmul: y overlaps x, want memory of its own");
 }
+template void check(const BasicMatmul<float, float>&);
+template void check(const BasicMatmul<bf16, bf16>&);
+template void check(const BasicMatmul<bf16, float>&);
 
 void run(Reference&, const Matmul& op) {
   const Buffer<float>& w = op.weight->impl().plain;

@@ -10,32 +10,43 @@
 //           layernorm_gated.py.
 // Numerics: statistics in double on Reference; on Cpu float32 with a fixed order of summation that
 //           depends on D alone, so that a row's result never depends on the rows around it.
-// y may be the same memory as x.
+// y may be the same memory as x, unless it is added to.
 #pragma once
 
 #include "kernels/core/device.h"
 
 namespace genossm {
 
-struct Norm {
-  enum class Kind { rms, layer };
-  enum class Gate { none, before, after };
+enum class NormKind { rms, layer };
+enum class NormGate { none, before, after };
+
+// X, Y: float; on Cuda also float or bf16 in and bf16 out.
+template <class X, class Y>
+struct BasicNorm {
+  using Kind = NormKind;
+  using Gate = NormGate;
   // in
-  View<const float, 2> x;       // [L, D]
+  View<const X, 2> x;           // [L, D]
   View<float, 2> residual;      // [L, D]  in and out; empty: none
   View<const float, 1> weight;  // [D]
   View<const float, 1> bias;    // [D]     empty: none
-  View<const float, 2> z;       // [L, D]  only with a gate
+  View<const Y, 2> z;           // [L, D]  only with a gate
   Kind kind = Kind::rms;
   Gate gate = Gate::none;
   float eps = 1e-5f;
   Index group = 0;  // channels that share one mean; 0: all D; must divide D; rms only
   // out
-  View<float, 2> y;  // [L, D]
+  View<Y, 2> y;             // [L, D]
+  bool accumulate = false;  // y += instead of y = (the sum of both directions)
 };
+using Norm = BasicNorm<float, float>;
 
-void check(const Norm&);            // throws Error{Fault::shape}
+template <class X, class Y>
+void check(const BasicNorm<X, Y>&);  // throws Error{Fault::shape}
 void run(Reference&, const Norm&);  // the definition, double
 void run(Cpu&, const Norm&);        // parallel over tokens, vector over channels
+void run(Cuda&, const Norm&);       // one warp a row
+void run(Cuda&, const BasicNorm<float, bf16>&);
+void run(Cuda&, const BasicNorm<bf16, bf16>&);
 
 }  // namespace genossm

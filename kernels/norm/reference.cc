@@ -12,26 +12,31 @@ double silu(double v) { return v / (1 + std::exp(-v)); }
 
 }  // namespace
 
-void check(const Norm& op) {
+template <class X, class Y>
+void check(const BasicNorm<X, Y>& op) {
   const auto [L, D] = op.x.extent;
   want_shape_or_empty("norm", "residual", op.residual, {L, D});
   want_shape("norm", "weight", op.weight, {D});
   want_shape_or_empty("norm", "bias", op.bias, {D});
   want_shape("norm", "y", op.y, {L, D});
-  if (op.gate == Norm::Gate::none) {
+  if (op.gate == NormGate::none) {
     require(op.z.empty(), Fault::shape,
             "norm: z is " + shape_of(op.z.extent) + ", want none without a gate");
   } else {
     want_shape("norm", "z", op.z, {L, D});
   }
   if (op.group != 0) {
-    require(op.kind == Norm::Kind::rms, Fault::shape,
+    require(op.kind == NormKind::rms, Fault::shape,
             "norm: a layer norm has groups of " + std::to_string(op.group) + ", want none");
     require(
         op.group > 0 && D % op.group == 0, Fault::shape,
         "norm: group is " + std::to_string(op.group) + ", want a divisor of " + std::to_string(D));
   }
 }
+
+template void check(const BasicNorm<float, float>&);
+template void check(const BasicNorm<float, bf16>&);
+template void check(const BasicNorm<bf16, bf16>&);
 
 void run(Reference&, const Norm& op) {
   const auto [L, D] = op.x.extent;
@@ -58,7 +63,8 @@ void run(Reference&, const Norm& op) {
         double n = (at(d) - mean) * scale * op.weight.data[begin + d];
         if (!op.bias.empty()) n += op.bias.data[begin + d];
         if (op.gate == Norm::Gate::after) n *= silu(op.z.row(t)[begin + d]);
-        op.y.row(t)[begin + d] = static_cast<float>(n);
+        float& y = op.y.row(t)[begin + d];
+        y = static_cast<float>(op.accumulate ? y + n : n);
       }
     }
   }

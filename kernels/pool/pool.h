@@ -23,5 +23,6 @@ struct Pool {
 void check(const Pool&);            // throws Error{Fault::shape}
 void run(Reference&, const Pool&);  // the definition
 void run(Cpu&, const Pool&);        // vector over channels
+void run(Cuda&, const Pool&);       // one thread a channel, in token order: the same bits
 
 }  // namespace genossm

@@ -2,6 +2,7 @@
 // tokens. One exp2 a channel, state and token.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/core/buffer.h"
 #include "kernels/selective_scan/selective_scan.h"
@@ -17,8 +18,10 @@ namespace genossm {
 namespace HWY_NAMESPACE {
 namespace {
 
-constexpr Index kTokens = 32;  // of one pass with the states in registers
 constexpr Index kMaxLanes = HWY_MAX_BYTES / sizeof(float);
+// Tokens of one pass with the states in registers: what is kept of them fills three quarters of a
+// first-level cache of 32 KiB.
+constexpr Index kTokens = std::min<Index>(64, 512 / kMaxLanes);
 
 // What one vector of channels works on during one pass. Vectors lie `pitch` apart.
 struct Pass {
@@ -29,14 +32,70 @@ struct Pass {
   const float* B;  // first token, first state of this group
   const float* C;
   Index B_stride, C_stride;
-  const float* A;  // [states, lanes] times log2(e)
+  const float* A;  // [states, lanes] times kUnits log2(e)
   float* h;        // [states, lanes]
   Index tokens;
 };
 
 // The decays of several states are computed side by side: one after the other, the chains of
 // dependent operations would leave the processor waiting.
-constexpr int kSideBySide = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+constexpr int kSideBySide = 4;
+
+// 2^(step * A / kUnits) for K states whose A lie `lanes` apart, inside the range of normal numbers.
+#if HWY_TARGET == HWY_AVX2
+// In eighths: 2^(j / 8) comes from a table that one instruction looks up, and the rest of the
+// exponent is so small that a cubic will do. Products are what this processor is short of.
+constexpr float kUnits = 8;
+
+// 2^(j / 8) less the j that the shifted exponent adds; ldexp(2^(j / 8)) = table[j] + (8 w + j <<
+// 20).
+alignas(32) constexpr std::int32_t kEighths[8] = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
+                                                  0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
+
+template <int K>
+HWY_INLINE void decays(F32 d, Vec step, const float* A, Vec (&p)[K]) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  const I32 di;
+  const __m256 table = _mm256_castsi256_ps(hn::Load(di, kEighths).raw);
+  Vec f[K];
+  __m256i whole[K];
+#pragma GCC unroll 16
+  for (int i = 0; i < K; ++i) {
+    const Vec x = hn::Mul(step, hn::Load(d, A + i * lanes));
+    const Vec rounded = hn::Add(x, hn::Set(d, kRound));
+    whole[i] = _mm256_castps_si256(rounded.raw);
+    f[i] = hn::Sub(x, hn::Sub(rounded, hn::Set(d, kRound)));
+  }
+  // 2^(f / 8) for |f| <= 1/2, the constant exactly 1; relative error below 3e-8.
+#pragma GCC unroll 16
+  for (int i = 0; i < K; ++i) {
+    p[i] = hn::MulAdd(f[i], hn::Set(d, 1.0840646e-4f), hn::Set(d, 3.7540255e-3f));
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < K; ++i) p[i] = hn::MulAdd(p[i], f[i], hn::Set(d, 8.6643398e-2f));
+#pragma GCC unroll 16
+  for (int i = 0; i < K; ++i) p[i] = hn::MulAdd(p[i], f[i], hn::Set(d, 1.0f));
+#pragma GCC unroll 16
+  for (int i = 0; i < K; ++i) {
+    const __m256i eighth = _mm256_castps_si256(_mm256_permutevar8x32_ps(table, whole[i]));
+    const __m256i power = _mm256_add_epi32(eighth, _mm256_slli_epi32(whole[i], 20));
+    p[i] = hn::Mul(p[i], Vec{_mm256_castsi256_ps(power)});
+  }
+}
+#else
+constexpr float kUnits = 1;
+
+template <int K>
+HWY_INLINE void decays(F32 d, Vec step, const float* A, Vec (&p)[K]) {
+  const Index lanes = static_cast<Index>(hn::Lanes(d));
+  Split x[K];
+#pragma GCC unroll 16
+  for (int i = 0; i < K; ++i) x[i] = split_product(d, step, hn::Load(d, A + i * lanes));
+  exp2_of_fractions(d, x, p);
+#pragma GCC unroll 16
+  for (int i = 0; i < K; ++i) p[i] = scale(d, p[i], x[i].whole);
+}
+#endif
 
 // States [0, kStates) over all tokens of the pass. kSafe: no exponent is below -126 or above 127
 // anywhere in it, so that the limits may be left out; the arithmetic is otherwise the same.
@@ -48,29 +107,28 @@ HWY_NOINLINE void scan_states(const Pass& pass, bool first) {
   const float* HWY_RESTRICT A = pass.A;
   const float* HWY_RESTRICT B = pass.B;
   const float* HWY_RESTRICT C = pass.C;
+  const float* HWY_RESTRICT steps = pass.step;
+  const float* HWY_RESTRICT inputs = pass.input;
+  float* HWY_RESTRICT sum = pass.y;
+  const Index B_stride = pass.B_stride, C_stride = pass.C_stride;
+  const Index pitch = pass.pitch, tokens = pass.tokens;
   Vec h[kStates];
 #pragma GCC unroll 16
   for (int n = 0; n < kStates; ++n) h[n] = hn::Load(d, pass.h + n * lanes);
-  for (Index t = 0; t < pass.tokens; ++t) {
-    const Vec step = hn::Load(d, pass.step + t * pass.pitch);
-    const Vec input = hn::Load(d, pass.input + t * pass.pitch);
-    Vec y[2] = {first ? hn::Zero(d) : hn::Load(d, pass.y + t * pass.pitch), hn::Zero(d)};
+  for (Index t = 0; t < tokens; ++t) {
+    const Vec step = hn::Load(d, steps);
+    const Vec input = hn::Load(d, inputs);
+    Vec y[2] = {first ? hn::Zero(d) : hn::Load(d, sum), hn::Zero(d)};
 #pragma GCC unroll 16
     for (int n = 0; n < kStates; n += kGroup) {
-      Split x[kGroup];
       Vec p[kGroup];
-#pragma GCC unroll 16
-      for (int i = 0; i < kGroup; ++i) {
-        x[i] = split_product(d, step, hn::Load(d, A + (n + i) * lanes));
-      }
-      exp2_of_fractions(d, x, p);
-#pragma GCC unroll 16
-      for (int i = 0; i < kGroup; ++i) p[i] = scale(d, p[i], x[i].whole);
+      decays(d, step, A + n * lanes, p);
       if constexpr (!kSafe) {
 #pragma GCC unroll 16
         for (int i = 0; i < kGroup; ++i) {
           const Vec exponent = hn::Mul(step, hn::Load(d, A + (n + i) * lanes));
-          p[i] = with_limits(d, exponent, hn::Set(d, -126.0f), hn::Set(d, 127.5f), p[i]);
+          p[i] = with_limits(d, exponent, hn::Set(d, -126 * kUnits), hn::Set(d, 127.5f * kUnits),
+                             p[i]);
         }
       }
 #pragma GCC unroll 16
@@ -82,9 +140,12 @@ HWY_NOINLINE void scan_states(const Pass& pass, bool first) {
         y[(n + i) % 2] = hn::MulAdd(h[n + i], hn::Set(d, C[n + i]), y[(n + i) % 2]);
       }
     }
-    hn::Store(hn::Add(y[0], y[1]), d, pass.y + t * pass.pitch);
-    B += pass.B_stride;
-    C += pass.C_stride;
+    hn::Store(hn::Add(y[0], y[1]), d, sum);
+    steps += pitch;
+    inputs += pitch;
+    sum += pitch;
+    B += B_stride;
+    C += C_stride;
   }
 #pragma GCC unroll 16
   for (int n = 0; n < kStates; ++n) hn::Store(h[n], d, pass.h + n * lanes);
@@ -136,8 +197,8 @@ void scan_channels(const SelectiveScan& op, Index begin, Index n) {
   for (Index v = 0; v < kVectors; ++v) {
     const Index at = begin + v * lanes, left = n - v * lanes;
     for (Index i = 0; i < N; ++i) {
-      const Vec a =
-          hn::Mul(load_of_group<kVectors>(d, op.A.row(i) + at, left), hn::Set(d, 1.44269504f));
+      const Vec a = hn::Mul(load_of_group<kVectors>(d, op.A.row(i) + at, left),
+                            hn::Set(d, 1.44269504f * kUnits));
       steepest = hn::Max(steepest, magnitude(a));
       hn::Store(a, d, A.data() + (v * N + i) * lanes);
       hn::Store(load_of_group<kVectors>(d, op.h.row(i) + at, left), d,
@@ -153,6 +214,11 @@ void scan_channels(const SelectiveScan& op, Index begin, Index n) {
     for (Index t = 0; t < tokens; ++t) {
       const float* dt = op.dt.row(start + t) + begin;
       const float* u = op.u.row(start + t) + begin;
+      fetch_ahead(dt, op.dt.stride[0], 8, pitch);
+      fetch_ahead(u, op.u.stride[0], 8, pitch);
+      // Wanted after the states have gone over these tokens.
+      if (op.accumulate) fetch_ahead(op.y.row(start + t) + begin, 0, 0, pitch);
+      if (!op.z.empty()) fetch_ahead(op.z.row(start + t) + begin, 0, 0, pitch);
       Vec s[kVectors];
 #pragma GCC unroll 4
       for (Index v = 0; v < kVectors; ++v) {
@@ -168,7 +234,7 @@ void scan_channels(const SelectiveScan& op, Index begin, Index n) {
       }
     }
     const Vec reach = hn::Mul(hn::BitCast(d, longest), hn::BitCast(d, steepest));
-    const bool safe = hn::AllTrue(d, hn::Lt(reach, hn::Set(d, 125.0f)));
+    const bool safe = hn::AllTrue(d, hn::Lt(reach, hn::Set(d, 125 * kUnits)));
     for (Index v = 0; v < kVectors; ++v) {
       scan_pass({step + v * lanes, input + v * lanes, sum + v * lanes, pitch,
                  op.B.row(start) + group * op.B.stride[1], op.C.row(start) + group * op.C.stride[1],
@@ -185,6 +251,14 @@ void scan_channels(const SelectiveScan& op, Index begin, Index n) {
         const Vec x = load_of_group<kVectors>(d, u + v * lanes, n - v * lanes);
         y[v] = hn::MulAdd(skip[v], x, hn::Load(d, sum + t * pitch + v * lanes));
       }
+      const auto add = [&]() HWY_ATTR {
+#pragma GCC unroll 4
+        for (Index v = 0; v < kVectors; ++v) {
+          const Vec before = load_of_group<kVectors>(d, out + v * lanes, n - v * lanes);
+          y[v] = hn::Add(before, y[v]);
+        }
+      };
+      if (op.accumulate && op.gate_sum) add();
       if (!op.z.empty()) {
         const float* z = op.z.row(start + t) + begin;
         Vec gate[kVectors];
@@ -196,11 +270,10 @@ void scan_channels(const SelectiveScan& op, Index begin, Index n) {
 #pragma GCC unroll 4
         for (Index v = 0; v < kVectors; ++v) y[v] = hn::Mul(y[v], gate[v]);
       }
+      if (op.accumulate && !op.gate_sum) add();
 #pragma GCC unroll 4
       for (Index v = 0; v < kVectors; ++v) {
-        const Index left = n - v * lanes;
-        if (op.accumulate) y[v] = hn::Add(load_of_group<kVectors>(d, out + v * lanes, left), y[v]);
-        store_of_group<kVectors>(d, y[v], out + v * lanes, left);
+        store_of_group<kVectors>(d, y[v], out + v * lanes, n - v * lanes);
       }
     }
   }

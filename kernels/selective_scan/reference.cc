@@ -14,7 +14,8 @@ double softplus(double v) { return v > 20 ? v : std::log1p(std::exp(v)); }
 
 }  // namespace
 
-void check(const SelectiveScan& op) {
+template <class T>
+void check(const BasicSelectiveScan<T>& op) {
   const auto [L, D] = op.u.extent;
   const Index N = op.A.extent[0], G = op.B.extent[1];
   if (N < 1) fail(Fault::shape, "selective_scan: no states, want at least 1");
@@ -32,6 +33,30 @@ void check(const SelectiveScan& op) {
                            std::to_string(G) + " groups, want a divisor");
   }
 }
+
+template void check(const BasicSelectiveScan<float>&);
+template void check(const BasicSelectiveScan<bf16>&);
+
+template <class T>
+void check(const SelectiveScanSet<T>& op) {
+  const auto [R, D] = op.y.extent;
+  want_shape_or_empty("selective_scan", "z", op.z, {R, D});
+  for (const auto* direction : {&op.forward, &op.reverse}) {
+    if (direction->u.empty()) continue;
+    const Index N = direction->A.extent[0], G = direction->B.extent[1];
+    want_shape("selective_scan", "u", direction->u, {R, D});
+    want_shape("selective_scan", "dt", direction->dt, {R, D});
+    want_shape_or_empty("selective_scan", "dt_bias", direction->dt_bias, {D});
+    want_shape("selective_scan", "A", direction->A, {N, D});
+    want_shape("selective_scan", "B", direction->B, {R, G, N});
+    want_shape("selective_scan", "C", direction->C, {R, G, N});
+    want_shape_or_empty("selective_scan", "skip", direction->skip, {D});
+    require(N >= 1 && G >= 1 && D % G == 0, Fault::shape,
+            "selective_scan: states or groups that do not fit the channels");
+  }
+}
+template void check(const SelectiveScanSet<float>&);
+template void check(const SelectiveScanSet<bf16>&);
 
 void run(Reference&, const SelectiveScan& op) {
   const auto [L, D] = op.u.extent;
@@ -51,9 +76,11 @@ void run(Reference&, const SelectiveScan& op) {
         state = std::exp(step * op.A.row(n)[d]) * state + step * u * B[n];
         y += state * C[n];
       }
-      if (!op.z.empty()) y *= silu(op.z.row(t)[d]);
       float& out = op.y.row(t)[d];
-      out = static_cast<float>(op.accumulate ? out + y : y);
+      if (op.accumulate && op.gate_sum) y += out;
+      if (!op.z.empty()) y *= silu(op.z.row(t)[d]);
+      if (op.accumulate && !op.gate_sum) y += out;
+      out = static_cast<float>(y);
     }
     for (Index n = 0; n < N; ++n) {
       op.h.row(n)[d] = static_cast<float>(h[static_cast<std::size_t>(n)]);

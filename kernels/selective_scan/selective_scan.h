@@ -16,30 +16,64 @@
 // The reverse direction is the same op on flip_rows() of u, dt, B, C, z and y.
 #pragma once
 
-#include "kernels/core/device.h"
+#include "kernels/core/sequences.h"
 
 namespace genossm {
 
-struct SelectiveScan {
+// T: float; on Cuda also bf16.
+template <class T>
+struct BasicSelectiveScan {
   // in
-  View<const float, 2> u;        // [L, D]
-  View<const float, 2> dt;       // [L, D]  before bias and softplus
+  View<const T, 2> u;            // [L, D]
+  View<const T, 2> dt;           // [L, D]  before bias and softplus
   View<const float, 1> dt_bias;  // [D]     empty: none
   bool softplus = true;
   View<const float, 2> A;     // [N, D]  already -exp(A_log)
-  View<const float, 3> B;     // [L, G, N]
-  View<const float, 3> C;     // [L, G, N]
+  View<const T, 3> B;         // [L, G, N]
+  View<const T, 3> C;         // [L, G, N]
   View<const float, 1> skip;  // [D]     upstream calls it D; empty: none
-  View<const float, 2> z;     // [L, D]  empty: no gate
+  View<const T, 2> z;         // [L, D]  empty: no gate
   // in and out
   View<float, 2> h;  // [N, D]  the carry; zeros at the start of a sequence
   // out
-  View<float, 2> y;         // [L, D]  may be the same memory as u or dt
+  View<T, 2> y;             // [L, D]  may be the same memory as u or dt
   bool accumulate = false;  // y += instead of y = (the sum of both directions)
+  bool gate_sum = false;    // with accumulate: the gate multiplies the sum, not what is added
+};
+using SelectiveScan = BasicSelectiveScan<float>;
+
+// Cuda only: many sequences in the rows of one matrix, in one direction or in both, in one set of
+// launches. With both: y = (forward + reverse) * silu(z); y must be the memory of neither u.
+template <class T>
+struct SelectiveScanSet {
+  struct Direction {
+    View<const T, 2> u;            // [R, D]  empty: this direction is not wanted
+    View<const T, 2> dt;           // [R, D]
+    View<const float, 1> dt_bias;  // [D]  empty: none
+    View<const float, 2> A;        // [N, D]
+    View<const T, 3> B, C;         // [R, G, N]
+    View<const float, 1> skip;     // [D]  empty: none
+  };
+  Direction forward, reverse;
+  bool softplus = true;  // false: dt is the step itself, or with dt_bias what is to be added to it
+  View<const T, 2> z;    // [R, D]  empty: no gate
+  Sequences sequences;
+  // The h of a sequence lies at states + its state, [N, D]; forward direction only.
+  float* states = nullptr;
+  View<T, 2> y;  // [R, D]
 };
 
-void check(const SelectiveScan&);            // throws Error{Fault::shape}
+template <class T>
+void check(const BasicSelectiveScan<T>&);    // throws Error{Fault::shape}
+template <class T>
+void check(const SelectiveScanSet<T>&);
 void run(Reference&, const SelectiveScan&);  // the definition: serial, double
 void run(Cpu&, const SelectiveScan&);        // parallel over channel blocks, vector over channels
+// Three phases: the state that each segment of kCudaSegment tokens leaves behind, the carry over the
+// segments, the outputs. The law holds bit for bit at multiples of kCudaSegment.
+void run(Cuda&, const SelectiveScan&);
+void run(Cuda&, const BasicSelectiveScan<bf16>&);
+void run(Cuda&, const SelectiveScanSet<float>&);
+void run(Cuda&, const SelectiveScanSet<bf16>&);
 
 }  // namespace genossm

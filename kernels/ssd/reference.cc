@@ -13,7 +13,8 @@ double softplus(double v) { return v > 20 ? v : std::log1p(std::exp(v)); }
 
 }  // namespace
 
-void check(const Ssd& op) {
+template <class T>
+void check_all_but_state(const BasicSsd<T>& op) {
   const Index L = op.x.extent[0], HP = op.x.extent[1], H = op.A.extent[0];
   const Index G = op.B.extent[1], N = op.B.extent[2];
   if (H < 1 || HP % H != 0) {
@@ -35,9 +36,25 @@ void check(const Ssd& op) {
   want_shape("ssd", "C", op.C, {L, G, N});
   want_shape_or_empty("ssd", "skip", op.skip, {HP});
   want_shape_or_empty("ssd", "z", op.z, {L, HP});
-  want_shape("ssd", "h", op.h, {H, N, HP / H});
+  want_shape_or_empty("ssd", "scale", op.scale, {H});
   want_shape("ssd", "y", op.y, {L, HP});
 }
+
+template <class T>
+void check(const BasicSsd<T>& op) {
+  check_all_but_state(op);
+  const Index H = op.A.extent[0];
+  want_shape("ssd", "h", op.h, {H, op.B.extent[2], op.x.extent[1] / H});
+}
+template void check(const BasicSsd<float>&);
+template void check(const BasicSsd<bf16>&);
+
+template <class T>
+void check(const SsdSet<T>& set) {
+  check_all_but_state(set.op);
+}
+template void check(const SsdSet<float>&);
+template void check(const SsdSet<bf16>&);
 
 void run(Reference&, const Ssd& op) {
   const Index L = op.x.extent[0], H = op.A.extent[0], P = op.x.extent[1] / H;
@@ -47,7 +64,8 @@ void run(Reference&, const Ssd& op) {
     const Index head = c / P;
     float* state = op.h.row(head) + c % P;
     const Index step_n = op.h.stride[1];
-    for (Index n = 0; n < N; ++n) h[static_cast<std::size_t>(n)] = state[n * step_n];
+    const double scale = op.scale.empty() ? 1.0 : op.scale.data[head];
+    for (Index n = 0; n < N; ++n) h[static_cast<std::size_t>(n)] = scale * state[n * step_n];
     for (Index t = 0; t < L; ++t) {
       const float* B = op.B.row(t) + head / per_group * op.B.stride[1];
       const float* C = op.C.row(t) + head / per_group * op.C.stride[1];
@@ -70,6 +88,7 @@ void run(Reference&, const Ssd& op) {
       state[n * step_n] = static_cast<float>(h[static_cast<std::size_t>(n)]);
     }
   }
+  if (!op.scale.empty()) std::fill_n(op.scale.data, H, 1.0f);
 }
 
 }  // namespace genossm

@@ -9,7 +9,9 @@
 
 namespace genossm {
 
-void check(const TokenScores& op) {
+namespace {
+
+void check_shapes(const TokenScores& op) {
   const auto [L, V] = op.logits.extent;
   const Index K = op.alphabet.empty() ? V : op.alphabet.extent[0];
   require(K > 0, Fault::shape, "token_scores: the alphabet has no token, want at least one");
@@ -18,6 +20,16 @@ void check(const TokenScores& op) {
   want_shape_or_empty("token_scores", "entropy", op.entropy, {L});
   require(op.logp.empty() || !op.target.empty() || L == 0, Fault::shape,
           "token_scores: logp is wanted without a target, want a target for every token");
+}
+
+}  // namespace
+
+void check_on(const Cuda&, const TokenScores& op) { check_shapes(op); }
+
+void check(const TokenScores& op) {
+  check_shapes(op);
+  const auto [L, V] = op.logits.extent;
+  const Index K = op.alphabet.empty() ? V : op.alphabet.extent[0];
   for (Index k = 0; k < K && !op.alphabet.empty(); ++k) {
     const Index token = op.alphabet.data[k];
     if (token >= 0 && token < V) continue;

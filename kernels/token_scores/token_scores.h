@@ -26,5 +26,8 @@ struct TokenScores {
 void check(const TokenScores&);            // throws Error{Fault::shape}
 void run(Reference&, const TokenScores&);  // the definition, double
 void run(Cpu&, const TokenScores&);
+// On Cuda the alphabet and the targets are in device memory and not looked at by the check.
+void check_on(const Cuda&, const TokenScores&);
+void run(Cuda&, const TokenScores&);
 
 }  // namespace genossm

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <mutex>
 #include <system_error>
 
@@ -36,6 +37,12 @@ bool is_weights_name(const fs::path& file) {
                       [&](std::string_view name) { return stem.starts_with(name); });
 }
 
+bool has_usual_stem(const std::string& name) {
+  constexpr std::array<std::string_view, 6> kStems = {"model",      "pytorch_model", "weights",
+                                                      "checkpoint", "ckpt",          "last"};
+  return std::find(kStems.begin(), kStems.end(), fs::path(name).stem().string()) != kStems.end();
+}
+
 // There, be it as a link that leads nowhere: opening it then says what is wrong.
 bool is_there(const fs::path& path) {
   std::error_code error;
@@ -63,6 +70,10 @@ fs::path find_weights(const fs::path& folder) {
              "or a single .safetensors, .pt, .pth, .bin or .ckpt file");
   }
   if (found.size() > 1) {
+    // Beside other tensor files a usual name says which one is the model.
+    std::vector<std::string> usual;
+    std::copy_if(found.begin(), found.end(), std::back_inserter(usual), has_usual_stem);
+    if (usual.size() == 1) return folder / usual[0];
     std::sort(found.begin(), found.end());
     std::string names = found[0];
     for (std::size_t i = 1; i < std::min<std::size_t>(found.size(), 5); ++i)

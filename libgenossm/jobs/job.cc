@@ -115,7 +115,6 @@ void add_tally(JobReport& report, const ReadTally& tally) {
     if (n > 0) report.warnings[text] += n;
   };
   warn("empty record", tally.empty_records);
-  warn("duplicate name", tally.duplicate_names);
   for (const auto& [text, n] : tally.warnings) report.warnings[text] += n;
 }
 

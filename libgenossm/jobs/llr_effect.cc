@@ -14,8 +14,6 @@
 namespace genossm {
 namespace {
 
-// Branches are compared with their sweep at multiples of this many bases.
-constexpr Index kSettleStride = 4 * kTile;
 // States that one block of alleles keeps take no more than this.
 constexpr Index kKeptStateBytes = Index{512} << 20;
 constexpr Index kMostBlock = 8192;
@@ -163,6 +161,9 @@ class LlrEffect final : public EffectScorer {
     return {options.run.threads, options.run.chunk, options.run.memory, options.settle};
   }
 
+  // Branches are compared with their sweep at multiples of this many bases.
+  Index settle_stride() const { return std::max(4 * kTile, branches_.tile()); }
+
   static Index default_grid(Index window) {
     return std::max<Index>(kTile, window / 8 / kTile * kTile);
   }
@@ -293,15 +294,15 @@ class LlrEffect final : public EffectScorer {
       const Item& item = items_[i];
       end = std::max(end, item.at + item.scored.ref);
       if (options_.settle > 0) end = std::max(end, alt_end(item));
-      sweep.keep.push_back(branch_place(item.at - begin));
+      sweep.keep.push_back(branch_place(item.at - begin, branches_.tile()));
     }
     group.bases = text_.window(sites_[head.site].contig, begin, end, head.reverse);
     group.logp.assign(group.bases.size() + 1, kNoScore);
     sweep.length = static_cast<Index>(group.bases.size());
     if (options_.settle > 0) {
+      const Index stride = settle_stride();
       const Index from = items_[group.first].at - begin;
-      for (Index at = from / kSettleStride * kSettleStride + kSettleStride; at < sweep.length;
-           at += kSettleStride) {
+      for (Index at = from / stride * stride + stride; at < sweep.length; at += stride) {
         sweep.keep.push_back(at);
       }
     }
@@ -322,7 +323,7 @@ class LlrEffect final : public EffectScorer {
     const Index begin = item.extent.begin;
     Path path;
     path.variant = item.at - begin;
-    path.begin = options_.reuse ? branch_place(path.variant) : 0;
+    path.begin = options_.reuse ? branch_place(path.variant, branches_.tile()) : 0;
     const Index scored = alt ? item.scored.alt : item.scored.ref;
     std::string allele = alt ? item.alt : item.own_ref;
     if (!alt && !item.has_own_ref) {
@@ -339,10 +340,10 @@ class LlrEffect final : public EffectScorer {
     branch.sweep = item.group;
     if (options_.settle > 0) {
       branch.shift = static_cast<Index>(allele.size()) - item.ref;
+      const Index stride = settle_stride();
       const Index change_end = path.variant + item.ref;
       for (const Index place : sweeps_[item.group].keep) {
-        if (place % kSettleStride == 0 && place >= change_end &&
-            place + branch.shift > path.begin &&
+        if (place % stride == 0 && place >= change_end && place + branch.shift > path.begin &&
             place + branch.shift >= path.variant + static_cast<Index>(allele.size())) {
           branch.compare.push_back(place);
         }

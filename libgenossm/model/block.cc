@@ -65,7 +65,7 @@ Block::Block(const Placement& place, const BlockSpec& spec)
 
 Index Block::kept_columns() const {
   if (!two_way()) return 0;
-  return forward_->mixed() + (tied_ && !multiply_ ? forward_->projected() : 0);
+  return forward_->mixed() + (tied_ && !multiply_ ? Scratch::row_stride(forward_->projected()) : 0);
 }
 
 Index Block::slab_columns() const {
@@ -129,7 +129,7 @@ void Block::one_way(Device& device, Scratch& scratch, View<float, 2> x,
   for (Index begin = 0; begin < L; begin += slab) {
     const Index end = std::min(L, begin + slab);
     const View<float, 2> part = rows(x, begin, end);
-    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, forward_->projected());
+    const View<float, 2> p = scratch.staggered(kSlotProjected, end - begin, forward_->projected());
     const View<float, 2> g = scratch.matrix(kSlotMixed, end - begin, forward_->mixed());
     forward_->project_in(device, normed(device, scratch, part), p);
     const std::vector<Piece> here = cut(pieces, begin, end, false);
@@ -143,8 +143,9 @@ void Block::one_way(Device& device, Scratch& scratch, View<float, 2> x,
 void Block::shared(Device& device, Scratch& scratch, View<float, 2> x,
                    std::span<const Piece> pieces, Index slab) const {
   const Index L = x.extent[0];
-  const View<float, 2> p = scratch.matrix(kSlotProjected, L, forward_->projected());
+  const View<float, 2> p = scratch.staggered(kSlotProjected, L, forward_->projected());
   const View<float, 2> g = scratch.matrix(kSlotMixed, L, forward_->mixed());
+  // Where it can be, the gate is applied once, to the sum.
   const bool gate_last = forward_->gate_is_separable();
   for (Index begin = 0; begin < L; begin += slab) {
     const Index end = std::min(L, begin + slab);
@@ -158,8 +159,7 @@ void Block::shared(Device& device, Scratch& scratch, View<float, 2> x,
     const View<float, 2> part = rows(x, begin, end);
     const View<float, 2> p_part = rows(p, begin, end), g_part = rows(g, begin, end);
     const std::vector<Piece> here = cut(pieces, begin, end, true);
-    reverse_->mix(device, scratch, p_part, here, true, !gate_last, true, g_part);
-    if (gate_last) forward_->apply_gate(device, p_part, g_part);
+    reverse_->mix(device, scratch, p_part, here, true, true, true, g_part);
     forward_->project_out(device, g_part, true, 2, part);
     mlp(device, scratch, part);
   }
@@ -172,7 +172,7 @@ void Block::apart(Device& device, Scratch& scratch, View<float, 2> x, std::span<
   const View<float, 2> g = scratch.matrix(kSlotMixed, L, forward_->mixed());
   for (Index begin = 0; begin < L; begin += slab) {
     const Index end = std::min(L, begin + slab);
-    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, forward_->projected());
+    const View<float, 2> p = scratch.staggered(kSlotProjected, end - begin, forward_->projected());
     forward_->project_in(device, normed(device, scratch, rows(x, begin, end)), p);
     const std::vector<Piece> here = cut(pieces, begin, end, false);
     forward_->mix(device, scratch, p, here, false, true, false, rows(g, begin, end));
@@ -180,7 +180,7 @@ void Block::apart(Device& device, Scratch& scratch, View<float, 2> x, std::span<
   for (Index begin = (L - 1) / slab * slab; begin >= 0; begin -= slab) {
     const Index end = std::min(L, begin + slab);
     const View<float, 2> part = rows(x, begin, end);
-    const View<float, 2> p = scratch.matrix(kSlotProjected, end - begin, reverse_->projected());
+    const View<float, 2> p = scratch.staggered(kSlotProjected, end - begin, reverse_->projected());
     const View<float, 2> back = scratch.matrix(kSlotMixedBack, end - begin, reverse_->mixed());
     reverse_->project_in(device, normed(device, scratch, part), p);
     const std::vector<Piece> here = cut(pieces, begin, end, true);

@@ -44,16 +44,15 @@ class Mixer {
   virtual void project_in(Device& device, View<const float, 2> x, View<float, 2> p) const = 0;
 
   // The sequence part: p [L, P] -> g [L, E], piece by piece in the order given. `reverse`: each
-  // piece runs from its last row to its first. `gated`: the result includes the gate; otherwise
-  // apply_gate() must follow (only where gate_is_separable()). `accumulate`: g += instead of g =.
+  // piece runs from its last row to its first. `accumulate`: g += instead of g =. `gated`: with the
+  // gate; false only where gate_is_separable().
   virtual void mix(Device& device, Scratch& scratch, View<const float, 2> p,
                    std::span<const Piece> pieces, bool reverse, bool gated, bool accumulate,
                    View<float, 2> g) const = 0;
 
   // Whether the gate is a factor that depends on p alone, so that directions with the same p may be
-  // summed before it.
+  // summed before it: then mix() with both `gated` and `accumulate` gates the sum.
   virtual bool gate_is_separable() const = 0;
-  virtual void apply_gate(Device& device, View<const float, 2> p, View<float, 2> g) const = 0;
 
   // y (+)= out_proj g: [L, E] -> [L, D]. `times`: how often the bias counts (2 where one product
   // serves the sum of two directions).

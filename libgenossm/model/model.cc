@@ -21,6 +21,16 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   if (spec.strands && spec.strands_swap) card.strands_exchanged = unswap_strands(spec);
 
   m.complement_ = spec.complement;
+  if constexpr (build::has_cuda) {
+    if (as_cuda(*place.device) != nullptr) {
+      m.cuda_ = CudaModel::make(spec, *place.device, place.precision);
+      card.cuda = true;
+      card.state_floats = m.cuda_->state_floats();
+      card.weight_bytes = m.cuda_->weight_bytes();
+      card.cuda_row_bytes = m.cuda_->row_bytes();
+      return m;
+    }
+  }
   m.table_ = copy_of(spec.embedding);
   m.blocks_.reserve(spec.blocks.size());
   Index offset = 0;

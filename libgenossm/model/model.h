@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "libgenossm/model/block.h"
+#include "libgenossm/model/cuda_model.h"
 #include "libgenossm/model/spec.h"
 
 namespace genossm {
@@ -27,6 +28,8 @@ struct Card {
   Index kept_columns = 0;  // largest of the blocks
   Index slab_columns = 0;
   bool rows_independent = true;  // see MatmulWeight
+  bool cuda = false;             // the weights are on a GPU
+  Index cuda_row_bytes = 0;      // device memory a row of a batch
 };
 
 class Model {
@@ -36,6 +39,9 @@ class Model {
 
   const Card& card() const { return card_; }
   const std::vector<std::int64_t>& complement() const { return complement_; }
+
+  // The model on a GPU, where it was made for one; the ops below are then not to be used.
+  const CudaModel* on_cuda() const { return cuda_.get(); }
 
   // tokens [L] -> x [L, D].
   void embed(Device& device, View<const std::int32_t, 1> tokens, View<float, 2> x) const;
@@ -55,6 +61,7 @@ class Model {
   std::vector<Index> offsets_;
   std::unique_ptr<Block::NormWeights> final_norm_;
   Linear head_;
+  std::shared_ptr<const CudaModel> cuda_;
 };
 
 }  // namespace genossm

@@ -18,6 +18,16 @@ class Scratch {
     if (buffers_[i].size() < rows * columns) buffers_[i] = Buffer<float>(rows * columns);
     return buffers_[i].matrix(rows, columns);
   }
+  // The same with rows a little apart where they would lie a multiple of a memory page apart: ops
+  // that run down a few columns would meet the same lines of the cache in every row.
+  View<float, 2> staggered(int slot, Index rows, Index columns) {
+    const Index stride = row_stride(columns);
+    return {matrix(slot, rows, stride).data, {rows, columns}, {stride, 1}};
+  }
+  static constexpr Index row_stride(Index columns) {
+    constexpr Index kPage = 4096 / sizeof(float), kLine = 64 / sizeof(float);
+    return columns % kPage == 0 ? columns + kLine : columns;
+  }
   Index bytes() const {
     Index sum = 0;
     for (const Buffer<float>& buffer : buffers_) sum += buffer.size() * Index{sizeof(float)};
@@ -40,7 +50,6 @@ enum Slot : int {
   kSlotXProj,      // [slab, R + 2N]
   kSlotStep,       // [slab, E]
   kSlotSsd,        // [slab, S]
-  kSlotGated,      // [slab, S]
   kSlotMlp,        // [slab, 2F]
   kSlotMlpGate,    // [slab, F]
   kSlotHidden,     // [slab, D]

@@ -30,12 +30,15 @@ Branches::Branches(const Model& model, Device& device, const BranchOptions& opti
   request.memory = options.memory;
   request.threads = options.threads;
   request.columns = 0;  // rows are handed out as they come
+  if constexpr (build::has_cuda) {
+    if (const Cuda* cuda = as_cuda(device)) request.device_memory = cuda->free_memory() / 10 * 9;
+  }
   plan_ = make_plan(model.card(), request);
   Features logits;
   logits.logits = true;
   logits.layers.clear();
   wide_ = std::make_unique<Lane>(model, logits, plan_.chunk, plan_.slab);
-  for (int i = 0; i < plan_.lanes; ++i) {
+  for (int i = 0; i < plan_.lanes && !model.card().cuda; ++i) {
     lanes_.push_back(std::make_unique<Lane>(model, logits, plan_.chunk, plan_.lane_slab));
   }
 }

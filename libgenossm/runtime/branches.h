@@ -21,7 +21,7 @@ struct Sweep {
   // Writes tokens [begin, begin + out.size()). Called from any thread.
   std::function<void(Index begin, std::span<std::int32_t> out)> tokens;
   Index length = 0;
-  // Places whose states are kept: ascending, multiples of kTile, in (0, length).
+  // Places whose states are kept: ascending, multiples of tile(), in (0, length).
   std::vector<Index> keep;
 };
 
@@ -51,6 +51,7 @@ class Branches {
 
   const Plan& plan() const { return plan_; }
   Index state_bytes() const;
+  Index tile() const { return wide_->tile(); }
 
   // Logits [n, V] of the tokens from place `first` on. Called from any thread; for one sweep or
   // branch in order, and by one thread at a time.

@@ -52,6 +52,11 @@ void Executor::fit(Index longest) {
   request.threads = options_.threads;
   request.strand = options_.strand;
   request.columns = lane_columns_;
+  wide_.reset();
+  if constexpr (build::has_cuda) {
+    // A tenth stays free for what the driver and the library take.
+    if (const Cuda* cuda = as_cuda(device_)) request.device_memory = cuda->free_memory() / 10 * 9;
+  }
   plan_ = make_plan(model_.card(), request);
   options_.window = longest;
   wide_ = std::make_unique<Lane>(model_, options_.features, plan_.chunk, plan_.slab);
@@ -109,40 +114,48 @@ void Executor::stream(const Unit& unit, Index index, const Take& take) {
   }
 }
 
-void Executor::run_item(Device& device, Lane& lane, std::span<const Unit> units, Item& item) {
-  std::vector<std::vector<std::int32_t>> tokens(item.units.size());
-  std::vector<Tokens> sequences;
-  std::vector<Index> first_row;
-  Index total = 0;
-  for (std::size_t i = 0; i < item.units.size(); ++i) {
-    const Unit& unit = units[item.units[i]];
-    item.offset.push_back(total);
-    total += unit.count;
-    tokens[i].resize(static_cast<std::size_t>(unit.length));
-    // Row first + k of the forward strand is row last - k of the other.
-    Index first = unit.first;
-    if (!item.reverse) {
-      unit.tokens(0, tokens[i]);
-    } else if (model_.card().strands) {
-      unit.tokens(0, tokens[i]);
-      tokens[i] = reverse_complement(tokens[i], model_.complement());
-      first = unit.length - unit.first - unit.count;
-    } else {
-      unit.reverse_tokens(0, tokens[i]);
-      first = unit.reverse_last - unit.count + 1;
+void Executor::run_items(Device& device, Lane& lane, std::span<const Unit> units,
+                         std::span<Item> items) {
+  struct Member {
+    Item* item;
+    std::size_t of_item;
+    Index first_row;
+  };
+  std::vector<Member> members;
+  std::vector<std::vector<std::int32_t>> tokens;
+  for (Item& item : items) {
+    Index total = 0;
+    for (std::size_t i = 0; i < item.units.size(); ++i) {
+      const Unit& unit = units[item.units[i]];
+      item.offset.push_back(total);
+      total += unit.count;
+      auto& ids = tokens.emplace_back(static_cast<std::size_t>(unit.length));
+      // Row first + k of the forward strand is row last - k of the other.
+      Index first = unit.first;
+      if (!item.reverse) {
+        unit.tokens(0, ids);
+      } else if (model_.card().strands) {
+        unit.tokens(0, ids);
+        ids = reverse_complement(ids, model_.complement());
+        first = unit.length - unit.first - unit.count;
+      } else {
+        unit.reverse_tokens(0, ids);
+        first = unit.reverse_last - unit.count + 1;
+      }
+      members.push_back({&item, i, first});
     }
-    first_row.push_back(first);
-    sequences.emplace_back(tokens[i]);
+    item.rows = Buffer<float>(total * lane_columns_);
   }
-  item.rows = Buffer<float>(total * lane_columns_);
+  const std::vector<Tokens> sequences(tokens.begin(), tokens.end());
   lane.run(device, sequences, [&](Index s, Index first, View<const float, 2> values) {
-    const auto i = static_cast<std::size_t>(s);
-    const Index count = units[item.units[i]].count;
+    const Member& member = members[static_cast<std::size_t>(s)];
+    const Item& item = *member.item;
+    const Index count = units[item.units[member.of_item]].count;
     for (Index t = 0; t < values.extent[0]; ++t) {
-      const Index row = first + t - first_row[i];
+      const Index row = first + t - member.first_row;
       if (row < 0 || row >= count) continue;
       std::copy_n(values.row(t), lane_columns_,
-                  item.rows.data() + (item.offset[i] + row) * lane_columns_);
+                  item.rows.data() + (item.offset[member.of_item] + row) * lane_columns_);
     }
   });
 }
@@ -188,11 +201,13 @@ void Executor::wave(std::span<const Unit> units, Index first_unit, const Take& t
           if (next >= count) return;
           i = next++;
         }
-        run_item(alone, lane, units, items[static_cast<std::size_t>(i)]);
+        run_items(alone, lane, units, std::span(&items[static_cast<std::size_t>(i)], 1));
       }
     });
+  } else if (model_.card().cuda) {
+    run_items(device_, *wide_, units, items);  // the lane batches them and overlaps the batches
   } else {
-    for (Item& item : items) run_item(device_, *wide_, units, item);
+    for (Item& item : items) run_items(device_, *wide_, units, std::span(&item, 1));
   }
   // Join the strands and hand out, in order.
   const std::size_t step = static_cast<std::size_t>(strands);

@@ -57,7 +57,7 @@ class Executor {
   struct Item;
   void wave(std::span<const Unit> units, Index first_unit, const Take& take);
   void stream(const Unit& unit, Index index, const Take& take);
-  void run_item(Device& device, Lane& lane, std::span<const Unit> units, Item& item);
+  void run_items(Device& device, Lane& lane, std::span<const Unit> units, std::span<Item> items);
   void join(const Unit& unit, View<const float, 2> a, View<const float, 2> b, View<float, 2> out);
   void fit(Index longest);
 

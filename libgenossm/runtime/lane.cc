@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "libgenossm/runtime/cuda_lane.h"
+
 namespace genossm {
 
 Lane::Lane(const Model& model, Features features, Index chunk, Index slab)
@@ -15,9 +17,15 @@ Lane::Lane(const Model& model, Features features, Index chunk, Index slab)
                              std::to_string(model.card().layers) + " (0 is the embedding)");
     }
   }
+  if constexpr (build::has_cuda) {
+    if (model.card().cuda) cuda_ = std::make_shared<CudaLane>(model, features_, chunk);
+  }
 }
 
 void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& emit) {
+  if constexpr (build::has_cuda) {
+    if (cuda_) return cuda_->run(*as_cuda(device), sequences, emit);
+  }
   // Rows are collected until a step is full; a one-way sequence may be cut at a step's end.
   std::vector<std::int32_t> tokens;
   std::vector<Span> spans;
@@ -56,6 +64,9 @@ void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& em
 
 void Lane::advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit) {
   require(!model_.card().two_way, Fault::internal, "a two-way model has no state to go on from");
+  if constexpr (build::has_cuda) {
+    if (cuda_) return cuda_->advance(*as_cuda(device), tokens, state, fresh, emit);
+  }
   const auto length = static_cast<Index>(tokens.size());
   for (Index done = 0; done < length; done += chunk_) {
     const Index n = std::min(chunk_, length - done);
@@ -67,6 +78,16 @@ void Lane::advance(Device& device, Tokens tokens, float* state, bool fresh, cons
 
 void Lane::advance_all(Device& device, std::span<const Stream> streams, const Emit& emit) {
   require(!model_.card().two_way, Fault::internal, "a two-way model has no state to go on from");
+  if constexpr (build::has_cuda) {
+    for (std::size_t s = 0; cuda_ && s < streams.size(); ++s) {
+      const Stream& stream = streams[s];
+      cuda_->advance(*as_cuda(device), stream.tokens, stream.state, stream.fresh,
+                     [&](Index, Index first, View<const float, 2> values) {
+                       emit(static_cast<Index>(s), first, values);
+                     });
+    }
+    if (cuda_) return;
+  }
   std::vector<std::int32_t> tokens;
   std::vector<Span> spans;
   const auto flush = [&] {
@@ -108,7 +129,7 @@ void Lane::step(Device& device, std::span<const std::int32_t> tokens, std::span<
   model_.embed(device, {tokens.data(), {L}}, x);
   capture(x, 0);
   std::vector<Piece> pieces(spans.size());
-  for (Index layer = 0; layer < card.layers; ++layer) {
+  for (Index layer = 0; layer < features_.depth(card); ++layer) {
     for (std::size_t i = 0; i < spans.size(); ++i) {
       const Span& span = spans[i];
       // The spans of a step that share one state memory are whole but for the first and the last,

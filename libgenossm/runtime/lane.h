@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 
 #include "libgenossm/runtime/features.h"
@@ -15,6 +16,8 @@ namespace genossm {
 
 // Tokens of one sequence; the memory stays with the caller.
 using Tokens = std::span<const std::int32_t>;
+
+class CudaLane;
 
 class Lane {
  public:
@@ -38,6 +41,9 @@ class Lane {
   };
   void advance_all(Device& device, std::span<const Stream> streams, const Emit& emit);
 
+  // A sequence may be cut at multiples of so many tokens without changing a bit.
+  Index tile() const { return model_.card().cuda ? kCudaSegment : kTile; }
+
  private:
   struct Span {
     Index sequence, first, begin, end;  // tokens [first, ...) of a sequence at rows [begin, end)
@@ -56,6 +62,7 @@ class Lane {
   Scratch scratch_;
   Buffer<float> x_, captured_, state_;
   View<float, 2> captured_view_;
+  std::shared_ptr<CudaLane> cuda_;  // does the work where the model is on a GPU
 };
 
 }  // namespace genossm

@@ -7,7 +7,7 @@ namespace genossm {
 namespace {
 
 // Two tiles' worth of rows keep a 256-wide block's activations in the second-level cache.
-constexpr Index kSlab = 128;
+constexpr Index kSlab = 64;
 constexpr Index kOneWayChunk = 2048;
 constexpr Index kTwoWayChunk = 4096;
 
@@ -17,14 +17,62 @@ std::string in_words(Index bytes) {
   return std::to_string(static_cast<Index>(mib / 1024 + 0.5)) + " GiB";
 }
 
+// Enough rows to fill the largest GPUs; both strands of a window of 131,072 tokens.
+constexpr Index kCudaChunk = 262144;
+
+// One stream of batches. The host holds the rows of a wave, of both strands where they are joined.
+Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
+  Plan plan;
+  plan.cuda = true;
+  plan.layer_major = card.two_way;
+  plan.weight_bytes = card.weight_bytes;
+  plan.lanes = 1;
+  const Index asked = request.chunk > 0
+                          ? std::max(kCudaSegment, request.chunk / kCudaSegment * kCudaSegment)
+                          : 0;
+  plan.chunk = asked > 0 ? asked : kCudaChunk;
+  const auto batch = [&] { return card.two_way ? std::max(plan.chunk, request.window) : plan.chunk; };
+  const auto device_bytes = [&] {
+    return batch() * (card.cuda_row_bytes + request.columns * Index{sizeof(float)} + 4);
+  };
+  if (request.device_memory > 0) {
+    while (asked == 0 && plan.chunk > kCudaSegment && device_bytes() > request.device_memory) {
+      plan.chunk = std::max(kCudaSegment, plan.chunk / 2 / kCudaSegment * kCudaSegment);
+    }
+    if (device_bytes() > request.device_memory) {
+      fail(Fault::memory,
+           "not enough memory on the GPU: " +
+               (card.two_way ? "a window of " + std::to_string(request.window) + " tokens"
+                             : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
+               " needs " + in_words(device_bytes()) + ", free are " +
+               in_words(request.device_memory) +
+               (card.two_way ? ". Use a smaller --window" : ". Use a smaller --chunk"));
+    }
+  }
+  plan.slab = plan.lane_slab = plan.chunk;
+  plan.device_bytes = device_bytes();
+  const Index row = request.columns * Index{sizeof(float)};
+  const Index strands = request.strand == StrandMode::forward ? 1 : 2;
+  plan.wave_tokens = std::max(4 * kCudaChunk, batch());
+  // Two batches arrive in page-locked memory while a wave is collected.
+  plan.lane_bytes = 2 * batch() * row + plan.wave_tokens * row * strands;
+  while (request.memory > 0 && plan.lane_bytes > request.memory && plan.wave_tokens > batch()) {
+    plan.wave_tokens = std::max(batch(), plan.wave_tokens / 2);
+    plan.lane_bytes = 2 * batch() * row + plan.wave_tokens * row * strands;
+  }
+  plan.peak_bytes = plan.lane_bytes;
+  return plan;
+}
+
 }  // namespace
 
 Plan make_plan(const Card& card, const PlanRequest& request) {
+  if (card.cuda) return plan_for_cuda(card, request);
   Plan plan;
   plan.layer_major = card.two_way;
   plan.weight_bytes = card.weight_bytes;
   plan.lane_slab = kSlab;
-  plan.slab = std::max<Index>(kSlab, 2 * kTile * request.threads);
+  plan.slab = std::max<Index>(kSlab, kTile * request.threads);
   const int threads = std::max(1, request.threads);
   const Index asked = request.chunk > 0 ? std::max(kTile, request.chunk / kTile * kTile) : 0;
   // Both strands of one batch are held until they are joined.

@@ -15,6 +15,7 @@ struct PlanRequest {
   Index window = 0;  // tokens of the longest window; 0: unlimited (one-way models only)
   Index chunk = 0;   // rows asked for by the user; 0: the planner chooses
   Index memory = 0;  // bytes allowed in all; 0: no limit known
+  Index device_memory = 0;  // bytes free on the GPU that holds the model; 0: not known
   int threads = 1;
   StrandMode strand = StrandMode::forward;
   Index columns = 0;  // of the result
@@ -30,6 +31,8 @@ struct Plan {
   Index weight_bytes = 0;
   Index lane_bytes = 0;  // one lane, its results included
   Index peak_bytes = 0;
+  bool cuda = false;       // chunk is a batch on the GPU
+  Index device_bytes = 0;  // of one batch, beside the weights
 };
 
 // Throws Fault::memory.

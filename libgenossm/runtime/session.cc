@@ -1,5 +1,6 @@
 #include "libgenossm/runtime/session.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace genossm {
@@ -33,7 +34,7 @@ State State::parse(std::string_view bytes, Index state_floats) {
   std::memcpy(sizes, bytes.data() + kMagic.size(), sizeof sizes);
   const auto [boundary, floats, tokens] = sizes;
   if (boundary < 0 || boundary % kTile != 0 || (floats != 0 && floats != state_floats) ||
-      (floats == 0) != (boundary == 0) || tokens < 0 || tokens >= kTile ||
+      (floats == 0) != (boundary == 0) || tokens < 0 || tokens >= std::max(kTile, kCudaSegment) ||
       bytes.size() != head + static_cast<std::size_t>(floats + tokens) * 4) {
     fail(Fault::input, "state: of another model, or damaged");
   }
@@ -65,7 +66,7 @@ void Session::feed(Tokens tokens, const Emit& emit) {
     };
   };
   const auto total = static_cast<Index>(all.size());
-  const Index whole = total / kTile * kTile;
+  const Index whole = total / lane_.tile() * lane_.tile();
   bool fresh = state_.carry.empty();
   const Tokens view(all);
   if (whole > 0) {

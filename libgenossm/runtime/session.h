@@ -22,9 +22,9 @@ class State {
   std::string bytes() const;
   static State parse(std::string_view bytes, Index state_floats);
 
-  Index boundary = 0;                // tokens that the carry has seen, a multiple of kTile
+  Index boundary = 0;                // tokens that the carry has seen, a multiple of Lane::tile()
   std::vector<float> carry;          // empty at the start of a sequence
-  std::vector<std::int32_t> recent;  // tokens since
+  std::vector<std::int32_t> recent;  // tokens since, fewer than a tile
 };
 
 class Session {

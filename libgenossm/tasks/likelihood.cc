@@ -8,9 +8,12 @@
 
 namespace genossm {
 
-void score_rows(Device& device, View<const float, 2> logits,
+void score_rows(Device& where, View<const float, 2> logits,
                 const std::vector<std::int32_t>& alphabet, View<const std::int32_t, 1> target,
                 BaseScores& scores) {
+  // Logits are in host memory, whatever device they came from.
+  Device host{Cpu(1)};
+  Device& device = as_cuda(where) != nullptr ? host : where;
   const Index L = logits.extent[0];
   const std::size_t at = scores.logp.size();
   scores.logp.resize(at + static_cast<std::size_t>(L));

@@ -30,9 +30,12 @@ void Pooling::begin() {
   kept_.assign(n, 0.0f);
 }
 
-void Pooling::take(Device& device, View<const float, 2> rows) {
+void Pooling::take(Device& where, View<const float, 2> rows) {
   const Index n = rows.extent[0];
   if (n == 0) return;
+  // Rows are in host memory, whatever device they came from.
+  Device host{Cpu(1)};
+  Device& device = as_cuda(where) != nullptr ? host : where;
   const bool mean = kind_ == PoolKind::mean || kind_ == PoolKind::mean_max;
   const bool max = kind_ == PoolKind::max || kind_ == PoolKind::mean_max;
   if (mean) {

@@ -4,8 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include "kernels/core/device.h"
-
 namespace genossm {
 namespace {
 
@@ -44,7 +42,7 @@ ScoredBases scored_bases(LengthRule rule, Index suffix, Index at, Index ref, Ind
   return n < ref ? ScoredBases{} : ScoredBases{n, n - ref + alt};
 }
 
-Index branch_place(Index at) { return (at - 1) / kTile * kTile; }
+Index branch_place(Index at, Index tile) { return (at - 1) / tile * tile; }
 
 RowWeights rows_around(Index at, Index reach, Index window) {
   RowWeights out;

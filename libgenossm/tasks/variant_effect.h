@@ -56,8 +56,9 @@ struct ScoredBases {
 ScoredBases scored_bases(LengthRule rule, Index suffix, Index at, Index ref, Index alt,
                          Index contig);
 
-// The last tile boundary before place `at` of a sequence, at > 0: from there on a branch computes.
-Index branch_place(Index at);
+// The last multiple of `tile` before place `at` of a sequence, at > 0: from there on a branch
+// computes.
+Index branch_place(Index at, Index tile);
 
 // A mean over rows [at - reach, at + reach] of a window; rows beyond its ends count as its first
 // and last (Caduceus vep_embeddings clamps its indices). weights[i] belongs to row first + i.

@@ -10,7 +10,7 @@ class Laws(Case):
     def setUp(self):
         super().setUp()
         genomes = read_fasta(gzip.open(TINY / "genomes.fa.gz", "rt").read())
-        self.records = {"lambda": genomes["lambda"][:9001], "phix": genomes["phix174"],
+        self.records = {"lambda": genomes["lambda"][:4701], "phix": genomes["phix174"],
                         "human": genomes["human_20_1000001_1030000"][:2500], "tiny": "ACGTN", "one": "G"}
         self.write("in.fa", "".join(f">{n}\n{s}\n" for n, s in self.records.items()))
 

@@ -7,6 +7,7 @@
 #include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
 #include "libgenossm/base/json.h"
+#include "tests/kernels/cuda_test.h"
 #include "tests/support/golden.h"
 
 namespace genossm::testing {
@@ -76,7 +77,7 @@ void scan_case(Device& device, const GoldenFile& file, const Json& info) {
     const View<const float, 3> B = states(b, bt), C = states(c, ct);
     Matrix h = has_initial ? turned(initial.values.data() + i * D * N, D, N) : zeros(N, D);
     Matrix out = zeros(L, D);
-    launch(device, SelectiveScan{.u = ut.view(),
+    launch_anywhere(device, SelectiveScan{.u = ut.view(),
                                  .dt = dt.view(),
                                  .dt_bias = bias_view,
                                  .softplus = info.flag("delta_softplus", true),
@@ -137,7 +138,7 @@ void ssd_case(Device& device, const GoldenFile& file, const Json& info) {
     std::vector<float> h = has_initial ? head_states(initial, i)
                                        : std::vector<float>(static_cast<std::size_t>(H * N * P));
     Matrix out = zeros(L, H * P);
-    launch(device, Ssd{.x = {x.values.data() + i * L * H * P, {L, H * P}},
+    launch_anywhere(device, Ssd{.x = {x.values.data() + i * L * H * P, {L, H * P}},
                        .dt = {dt.values.data() + i * L * H, {L, H}},
                        .dt_bias = bias_view,
                        .softplus = info.flag("dt_softplus", true),
@@ -174,7 +175,7 @@ void conv_case(Device& device, const GoldenFile& file, const Json& info) {
     Matrix tail =
         has_initial ? turned(initial.values.data() + i * D * (W - 1), D, W - 1) : zeros(W - 1, D);
     Matrix out = zeros(L, D);
-    launch(device, CausalConv{.x = xt.view(),
+    launch_anywhere(device, CausalConv{.x = xt.view(),
                               .w = taps.view(),
                               .bias = bias_view,
                               .silu = info.text("activation", "") == "silu",
@@ -202,14 +203,14 @@ void norm_case(Device& device, const GoldenFile& file) {
     expect_close(got.view(), {g.values.data(), {L, D}}, name.c_str());
   };
   Matrix y = zeros(L, D);
-  launch(device, Norm{.x = xs, .weight = w, .y = y.view()});
+  launch_anywhere(device, Norm{.x = xs, .weight = w, .y = y.view()});
   compare(y, "rms");
   Matrix r{L, D, residual.values};
-  launch(device, Norm{.x = xs, .residual = r.view(), .weight = w, .y = y.view()});
+  launch_anywhere(device, Norm{.x = xs, .residual = r.view(), .weight = w, .y = y.view()});
   compare(y, "rms_add");
   compare(r, "sum");
   Matrix r2{L, D, residual.values};
-  launch(device, Norm{.x = xs,
+  launch_anywhere(device, Norm{.x = xs,
                       .residual = r2.view(),
                       .weight = w,
                       .bias = b,
@@ -218,7 +219,7 @@ void norm_case(Device& device, const GoldenFile& file) {
   compare(y, "ln_add");
   for (const Index group : {Index{24}, Index{8}}) {
     for (const bool first : {false, true}) {
-      launch(device, Norm{.x = xs,
+      launch_anywhere(device, Norm{.x = xs,
                           .weight = w,
                           .z = zs,
                           .gate = first ? Norm::Gate::after : Norm::Gate::before,
@@ -257,6 +258,11 @@ TEST_P(KernelsGolden, Cpu) {
 TEST_P(KernelsGolden, ThreeThreads) {
   Device device{Cpu(3)};
   check_case(GetParam(), device);
+}
+TEST_P(KernelsGolden, Cuda) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  check_case(GetParam(), *cuda);
 }
 TEST_P(KernelsGolden, Reference) {
   Device device{Reference{}};

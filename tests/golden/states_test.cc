@@ -26,8 +26,8 @@ void expect_close(std::vector<float> got, std::vector<float> want, const std::st
 }
 
 // Stored: conv [batch, channels, W], the last W inputs, of which we keep W - 1; ssm
-// [batch, E, N] (Mamba-1) or [batch, H, P, N] (Mamba-2). Ours: [W - 1, channels], then [N, E] or
-// [H, N, P].
+// [batch, E, N] (Mamba-1) or [batch, H, P, N] (Mamba-2). Ours: [W - 1, channels], then [N, E], or
+// [H, N, P] and a scale [H].
 void check_layer(const GoldenFile& expected, Index layer, Index batch, const float* state) {
   const std::string at = "state." + std::to_string(layer);
   const Golden conv = expected.tensor(at + ".conv"), ssm = expected.tensor(at + ".ssm");
@@ -39,7 +39,9 @@ void check_layer(const GoldenFile& expected, Index layer, Index batch, const flo
   const Index N = ssm.shape.back(), H = heads ? ssm.shape[1] : 1, P = ssm.shape[heads ? 2 : 1];
   for (Index h = 0; h < H; ++h) {
     const View<const float, 2> one(ssm.values.data() + (batch * H + h) * P * N, {P, N});
-    expect_close({state + h * N * P, state + (h + 1) * N * P}, turned(one), at + ".ssm");
+    std::vector<float> ours(state + h * N * P, state + (h + 1) * N * P);
+    for (float& v : ours) v *= heads ? state[H * N * P + h] : 1.0f;
+    expect_close(std::move(ours), turned(one), at + ".ssm");
   }
 }
 

@@ -62,6 +62,29 @@ struct Case {
   Matrix x, residual, weight, bias, z;
 };
 
+TEST(Norm, Accumulates) {
+  std::mt19937 random(12);
+  for (const bool on_cpu : {false, true}) {
+    Device device = on_cpu ? Device{Cpu(1)} : Device{Reference()};
+    for (const Index D : {3, 24, 236}) {
+      for (const Form& form : forms(D)) {
+        Case c(random, 20, D, form, 3);
+        auto [alone, sum] = c.run(device);
+        const Matrix start = random_matrix(random, 20, D, 4);
+        Matrix y = start, want = start, again = c.residual;
+        Norm op = c.op(again, y);
+        op.accumulate = true;
+        launch(device, op);
+        for (Index t = 0; t < 20; ++t) {
+          for (Index i = 0; i < D; ++i) want.at(t, i) += alone.at(t, i);
+        }
+        EXPECT_TRUE(y.intact());
+        EXPECT_TRUE(close(y.view(), want.view(), 1e-6));
+      }
+    }
+  }
+}
+
 TEST(Norm, AgreesWithTheDefinitionOnAnyThreads) {
   std::mt19937 random(3);
   Device reference{Reference()}, one{Cpu(1)}, three{Cpu(3)};

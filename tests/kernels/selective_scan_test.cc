@@ -8,12 +8,14 @@ namespace {
 struct Form {
   Index L = 65, D = 24, N = 4, G = 1, gap = 0;
   bool softplus = true, bias = true, skip = true, gate = true, accumulate = false;
+  bool gate_sum = false;
 };
 
 std::string name_of(const Form& f) {
   std::string name;
   for (const Index n : {f.L, f.D, f.N, f.G, f.gap}) name += std::to_string(n) + " ";
-  for (const bool b : {f.softplus, f.bias, f.skip, f.gate, f.accumulate}) name += b ? "+" : "-";
+  for (const bool b : {f.softplus, f.bias, f.skip, f.gate, f.accumulate, f.gate_sum})
+    name += b ? "+" : "-";
   return name;
 }
 
@@ -61,7 +63,8 @@ struct Case {
                     .C = states(C),
                     .h = r.h.view(),
                     .y = r.y.view(),
-                    .accumulate = form.accumulate};
+                    .accumulate = form.accumulate,
+                    .gate_sum = form.gate_sum};
     if (form.bias) s.dt_bias = vector_of(dt_bias);
     if (form.skip) s.skip = vector_of(skip);
     if (form.gate) s.z = z.view();
@@ -130,7 +133,7 @@ std::vector<Form> forms() {
       }
     }
   }
-  for (int bits = 0; bits < 32; ++bits) {
+  for (int bits = 0; bits < 64; ++bits) {
     all.push_back({.L = 37,
                    .D = 75,
                    .N = 5,
@@ -138,7 +141,8 @@ std::vector<Form> forms() {
                    .bias = (bits & 2) != 0,
                    .skip = (bits & 4) != 0,
                    .gate = (bits & 8) != 0,
-                   .accumulate = (bits & 16) != 0});
+                   .accumulate = (bits & 16) != 0,
+                   .gate_sum = (bits & 32) != 0});
   }
   all.push_back({.L = 40, .D = 24, .N = 16, .G = 3, .gap = 2});
   all.push_back({.L = 40, .D = 24, .N = 3, .G = 24});

@@ -11,6 +11,7 @@
 #include "libgenossm/runtime/executor.h"
 #include "libgenossm/runtime/random_model.h"
 #include "libgenossm/runtime/session.h"
+#include "tests/kernels/cuda_test.h"
 
 namespace genossm::testing {
 namespace {
@@ -94,9 +95,8 @@ struct How {
 };
 
 // The rows of every sequence, one flat vector each.
-std::vector<std::vector<float>> run(const Model& model, const Sequences& sequences,
-                                    const How& how) {
-  Device device{Cpu(how.threads)};
+std::vector<std::vector<float>> run(const Model& model, const Sequences& sequences, const How& how,
+                                    Device device) {
   ExecutorOptions options;
   options.features.logits = how.logits;
   options.strand = how.strand;
@@ -121,6 +121,11 @@ std::vector<std::vector<float>> run(const Model& model, const Sequences& sequenc
     }
   });
   return out;
+}
+
+std::vector<std::vector<float>> run(const Model& model, const Sequences& sequences,
+                                    const How& how) {
+  return run(model, sequences, how, Device{Cpu(how.threads)});
 }
 
 bool same_bytes(const std::vector<float>& a, const std::vector<float>& b) {
@@ -339,7 +344,69 @@ TEST_P(StrandLaws, ModelsAreEquivariant) {
   }
 }
 
+// The same laws on a GPU, in both precisions: sequences around the length of its segments.
+class LawsCuda : public ::testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (!open_cuda()) GTEST_SKIP() << kNoGpu;
+  }
+  static Device gpu() { return std::move(*open_cuda()); }
+  static Model model(Device& device, Precision precision) {
+    return Model::make(random_spec(Json::parse(GetParam().config, GetParam().name), 3),
+                       {&device, precision});
+  }
+  static constexpr Precision kBoth[] = {Precision::fp32, Precision::bf16};
+};
+
+TEST_P(LawsCuda, ChunksAndBatchMatesDoNotMatter) {
+  for (const Precision precision : kBoth) {
+    Device device = gpu();
+    const Model m = model(device, precision);
+    Sequences all;
+    for (const Index n : {1, 37, 700, 64, 1500, 150, 513, 3000, 511}) {
+      all.push_back(random_tokens(n, m.card().vocab, static_cast<std::uint32_t>(n)));
+    }
+    for (const bool logits : {false, true}) {
+      const auto want = run(m, all, {1, 0, logits}, gpu());
+      for (const Index chunk : {512, 1024, 4096}) {
+        const auto got = run(m, all, {1, chunk, logits}, gpu());
+        for (std::size_t s = 0; s < all.size(); ++s) {
+          EXPECT_TRUE(same_bytes(got[s], want[s])) << "chunk " << chunk << ", sequence " << s;
+        }
+      }
+      for (std::size_t s = 0; s < all.size(); ++s) {
+        EXPECT_TRUE(same_bytes(run(m, {all[s]}, {1, 0, logits}, gpu())[0], want[s])) << "alone: " << s;
+      }
+    }
+  }
+}
+
+TEST_P(LawsCuda, CausalSequencesMaySplitAnywhere) {
+  if (!GetParam().causal) GTEST_SKIP() << "reads both ways: there is no state";
+  for (const Precision precision : kBoth) {
+    Device device = gpu();
+    const Model m = model(device, precision);
+    const auto ids = random_tokens(1600, m.card().vocab, 5);
+    const auto want = run(m, {ids}, {}, gpu())[0];
+    const Index D = m.card().d_model;
+    for (const Index cut : {1, 64, 511, 512, 513, 1024, 1599}) {
+      std::vector<float> got;
+      const auto collect = [&](Index, View<const float, 2> rows) {
+        for (Index t = 0; t < rows.extent[0]; ++t) got.insert(got.end(), rows.row(t), rows.row(t) + D);
+      };
+      const Tokens all(ids);
+      Session first(m, device, Features{}, 1024, 64);
+      first.feed(all.first(static_cast<std::size_t>(cut)), collect);
+      Session second(m, device, Features{}, 512, 64);
+      second.restore(State::parse(first.state().bytes(), m.card().state_floats));
+      second.feed(all.subspan(static_cast<std::size_t>(cut)), collect);
+      EXPECT_TRUE(same_bytes(got, want)) << "cut at " << cut;
+    }
+  }
+}
+
 std::string test_name(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }
+INSTANTIATE_TEST_SUITE_P(Families, LawsCuda, ::testing::ValuesIn(cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(Families, Laws, ::testing::ValuesIn(cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(Families, CausalLaws, ::testing::ValuesIn(cases_with(&Case::causal)),
                          test_name);

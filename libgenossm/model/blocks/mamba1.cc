@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/activation/activation.h"
 #include "kernels/causal_conv/causal_conv.h"
 #include "kernels/selective_scan/selective_scan.h"
 
@@ -86,15 +85,12 @@ class Mamba1 final : public Mixer {
                                    .z = along(z, piece),
                                    .h = {piece.state + (W_ - 1) * E_, {N_, E_}},
                                    .y = along(g, piece),
-                                   .accumulate = accumulate});
+                                   .accumulate = accumulate,
+                                   .gate_sum = true});
     }
   }
 
   bool gate_is_separable() const override { return true; }
-  void apply_gate(Device& device, View<const float, 2> p, View<float, 2> g) const override {
-    launch(device,
-           Activation{.kind = Activation::Kind::silu, .x = g, .gate = cols(p, E_, 2 * E_), .y = g});
-  }
 
   void project_out(Device& device, View<const float, 2> g, bool accumulate, int times,
                    View<float, 2> y) const override {

@@ -43,8 +43,8 @@ class Mamba2 final : public Mixer {
 
   Index projected() const override { return projected_; }
   Index mixed() const override { return E_; }
-  Index state_size() const override { return (W_ - 1) * channels_ + H_ * N_ * P_; }
-  Index scratch_columns() const override { return channels_ + 2 * S_; }
+  Index state_size() const override { return (W_ - 1) * channels_ + H_ * (N_ * P_ + 1); }
+  Index scratch_columns() const override { return channels_ + S_; }
   Index weight_bytes() const override { return in_.bytes() + out_.bytes() + 4 * taps_.size(); }
 
   bool rows_independent() const override {
@@ -77,7 +77,12 @@ class Mamba2 final : public Mixer {
     // Without the norm the gate belongs to the scan and its result is final.
     const View<float, 2> y = norm_ ? scratch.matrix(kSlotSsd, L, S_) : result;
     for (const Piece& piece : pieces) {
-      if (piece.fresh) std::fill_n(piece.state, state_size(), 0.0f);
+      float* const h = piece.state + (W_ - 1) * channels_;
+      float* const scale = h + H_ * N_ * P_;
+      if (piece.fresh) {
+        std::fill(piece.state, scale, 0.0f);
+        std::fill_n(scale, H_, 1.0f);
+      }
       launch(device, CausalConv{.x = along(xBC, piece),
                                 .w = taps_.matrix(W_, channels_),
                                 .bias = view_of(conv_bias_),
@@ -94,12 +99,12 @@ class Mamba2 final : public Mixer {
                          .C = along(C, piece),
                          .skip = view_of(skip_),
                          .z = norm_ ? View<const float, 2>() : along(z, piece),
-                         .h = {piece.state + (W_ - 1) * channels_, {H_, N_, P_}},
+                         .h = {h, {H_, N_, P_}},
+                         .scale = {scale, {H_}},
                          .y = along(y, piece),
                          .accumulate = norm_ ? false : accumulate});
     }
     if (norm_) {
-      const View<float, 2> n = accumulate ? scratch.matrix(kSlotGated, L, S_) : result;
       launch(device, Norm{.x = y,
                           .weight = view_of(norm_weight_),
                           .z = z,
@@ -107,12 +112,8 @@ class Mamba2 final : public Mixer {
                           .gate = norm_before_gate_ ? Norm::Gate::after : Norm::Gate::before,
                           .eps = norm_eps_,
                           .group = norm_group_,
-                          .y = n});
-      if (accumulate) {
-        launch(device,
-               Activation{
-                   .kind = Activation::Kind::identity, .x = n, .y = result, .accumulate = true});
-      }
+                          .y = result,
+                          .accumulate = accumulate});
     }
     if (M > 0) {
       launch(device, Activation{.kind = Activation::Kind::silu,
@@ -124,9 +125,6 @@ class Mamba2 final : public Mixer {
   }
 
   bool gate_is_separable() const override { return false; }
-  void apply_gate(Device&, View<const float, 2>, View<float, 2>) const override {
-    fail(Fault::internal, "mamba2: the gate is part of the norm");
-  }
 
   void project_out(Device& device, View<const float, 2> g, bool accumulate, int times,
                    View<float, 2> y) const override {

@@ -1,5 +1,5 @@
 // The SSD mixer of Mamba-2 on a device: in_proj -> conv + SiLU over x, B, C -> ssd -> gated norm ->
-// out_proj (mamba2.md section 2). State: the conv tail [W-1, S + 2GN], then h [H, N, P].
+// out_proj (mamba2.md section 2). State: the conv tail [W-1, S + 2GN], h [H, N, P] and its scale [H].
 #pragma once
 
 #include "libgenossm/model/blocks/linear.h"

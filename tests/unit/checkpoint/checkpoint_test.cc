@@ -50,13 +50,17 @@ TEST(Checkpoint, TheUsualNamesInOrder) {
   folder.write("training_args.bin", "not looked at");
   folder.write("rng_state_0.pth", "not looked at");
   expect_refused(folder.path(), "holds no weights", Fault::missing);
-  folder.write("weights.ckpt", one_torch_tensor(1));
+  folder.write("epoch3.ckpt", one_torch_tensor(1));
   EXPECT_EQ(value(), 1);
   folder.write("other.safetensors", one_tensor("w", 2));
   expect_refused(folder.path(),
-                 "2 files that may be the weights (other.safetensors, weights.ckpt)");
+                 "2 files that may be the weights (epoch3.ckpt, other.safetensors)");
+  folder.write("weights.ckpt", one_torch_tensor(5));
+  EXPECT_EQ(value(), 5);
+  folder.write("last.ckpt", one_torch_tensor(6));
+  expect_refused(folder.path(), "4 files that may be the weights");
   EXPECT_EQ(values_of(Checkpoint::open(folder.path() / "other.safetensors"), "w").at(0), 2);
-  folder.write("pytorch_model.bin.index.json", R"({"weight_map":{"w":"weights.ckpt"}})");
+  folder.write("pytorch_model.bin.index.json", R"({"weight_map":{"w":"epoch3.ckpt"}})");
   EXPECT_EQ(label(), "pytorch_model.bin.index.json");
   EXPECT_EQ(value(), 1);
   folder.write("pytorch_model.bin", one_torch_tensor(3));

@@ -40,7 +40,7 @@ TEST(VariantEffect, ScoredBases) {
 
 TEST(VariantEffect, BranchesStartOneBaseBeforeTheVariantAtLeast) {
   for (Index at = 1; at < 300; ++at) {
-    const Index from = branch_place(at);
+    const Index from = branch_place(at, 64);
     EXPECT_EQ(from % 64, 0);
     EXPECT_LT(from, at);
     EXPECT_GE(from, at - 64);

@@ -1,0 +1,247 @@
+#include "libgenossm/model/cuda_model.h"
+
+#include <algorithm>
+
+#include "kernels/activation/activation.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/norm/norm.h"
+#include "libgenossm/model/cuda_mixer.h"
+
+namespace genossm {
+
+CudaBuffer<float> to_cuda(Cuda& cuda, const Buffer<float>& values) {
+  CudaBuffer<float> out(cuda, std::span<const float>(values.data(),
+                                                     static_cast<std::size_t>(values.size())));
+  cuda.wait();
+  return out;
+}
+CudaBuffer<float> to_cuda(Cuda& cuda, const Tensor& tensor) { return to_cuda(cuda, tensor.values); }
+
+CudaLinear::CudaLinear(Device& device, Precision precision, const Tensor& weight,
+                       const Tensor& bias)
+    : weight_(MatmulWeight::pack(device, weight.view2(), precision)),
+      bias_(to_cuda(*as_cuda(device), bias)) {
+  if (bias.values.size() == 0) return;
+  Buffer<float> twice(bias.values.size());
+  for (Index i = 0; i < twice.size(); ++i) twice[i] = 2 * bias.values[i];
+  twice_ = to_cuda(*as_cuda(device), twice);
+}
+
+namespace {
+
+struct CudaNorm {
+  bool rms = true;
+  float eps = 1e-5f;
+  CudaBuffer<float> weight, bias;
+
+  CudaNorm() = default;
+  CudaNorm(Cuda& cuda, const NormSpec& spec)
+      : rms(spec.rms), eps(spec.eps), weight(to_cuda(cuda, spec.weight)), bias(to_cuda(cuda, spec.bias)) {}
+
+  template <class Y>
+  void run(Cuda& cuda, View<const float, 2> x, View<Y, 2> y) const {
+    launch_on(cuda, BasicNorm<float, Y>{.x = x,
+                                        .weight = view_of(weight),
+                                        .bias = view_of(bias),
+                                        .kind = rms ? NormKind::rms : NormKind::layer,
+                                        .eps = eps,
+                                        .y = y});
+  }
+};
+
+template <class T>
+struct CudaBlock {
+  CudaBlock(Device& device, const BlockSpec& spec)
+      : norm(*as_cuda(device), spec.norm),
+        forward(make(device, spec.forward, spec.forward)),
+        tied(spec.tied),
+        multiply(spec.multiply) {
+    if (spec.reverse) back = make(device, *spec.reverse, spec.tied ? spec.forward : *spec.reverse);
+    if (spec.mlp) {
+      mlp_norm = CudaNorm(*as_cuda(device), *spec.mlp_norm);
+      fc1 = CudaLinear(device, kPrecisionOf<T>, spec.mlp->fc1, Tensor{});
+      fc2 = CudaLinear(device, kPrecisionOf<T>, spec.mlp->fc2, Tensor{});
+      has_mlp = true;
+    }
+  }
+
+  static std::unique_ptr<CudaMixer<T>> make(Device& device, const MixerSpec& spec,
+                                            const MixerSpec& projections) {
+    return std::visit(
+        [&](const auto& m) {
+          using Spec = std::decay_t<decltype(m)>;
+          return make_cuda_mixer<T>(device, m, std::get<Spec>(projections));
+        },
+        spec);
+  }
+
+  // A pair whose results are added before one out_proj.
+  bool joint() const { return back && tied && !multiply; }
+
+  Index weight_bytes() const {
+    return forward->weight_bytes() + (back ? back->weight_bytes() : 0) + fc1_bytes();
+  }
+  Index fc1_bytes() const { return has_mlp ? fc1.bytes() + fc2.bytes() : 0; }
+
+  Index row_bytes(Index D) const {
+    const Index projected = forward->projected() * (back && !joint() ? 2 : 1);
+    Index elements = projected + (joint() ? 0 : forward->mixed() * (back ? 2 : 1));
+    if (has_mlp) elements += fc1.outputs() * 3 / 2;
+    return elements * Index{sizeof(T)} + forward->row_bytes() +
+           (multiply ? 2 * D * Index{sizeof(float)} : 0);
+  }
+
+  struct Buffers {
+    View<T, 2> normed, projected, mixed;
+  };
+  Buffers buffers(Cuda& cuda, CudaScratch& scratch, Index rows, Index D) const {
+    Buffers b;
+    b.normed = scratch.matrix<T>(cuda, kCudaNormedThenConv, rows, D);
+    b.projected = scratch.matrix<T>(cuda, kCudaProjected, rows, forward->projected());
+    if (!joint()) b.mixed = scratch.matrix<T>(cuda, kCudaMixed, rows, forward->mixed());
+    return b;
+  }
+
+  void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences, Index D) const {
+    buffers(cuda, scratch, rows, D);
+    forward->reserve(cuda, scratch, rows, sequences);
+    if (back && !joint()) {
+      scratch.matrix<T>(cuda, kCudaProjectedBack, rows, back->projected());
+      scratch.matrix<T>(cuda, kCudaMixedBack, rows, back->mixed());
+    }
+    if (multiply) {
+      scratch.matrix<float>(cuda, kCudaOut, rows, D);
+      scratch.matrix<float>(cuda, kCudaOutBack, rows, D);
+    }
+    if (has_mlp) {
+      scratch.matrix<T>(cuda, kCudaMlp, rows, fc1.outputs());
+      scratch.matrix<T>(cuda, kCudaMlpGate, rows, fc1.outputs() / 2);
+    }
+  }
+
+  void run(Cuda& cuda, CudaScratch& scratch, View<float, 2> x, const Sequences& sequences,
+           float* states) const {
+    const Index rows = x.extent[0], D = x.extent[1];
+    const Buffers b = buffers(cuda, scratch, rows, D);
+    norm.run(cuda, View<const float, 2>(x), b.normed);
+    forward->project_in(cuda, View<const T, 2>(b.normed), b.projected);
+    if (!back) {
+      forward->mix(cuda, scratch, b.projected, sequences, states, false, false, b.mixed);
+      forward->project_out(cuda, View<const T, 2>(b.mixed), true, 1, x);
+    } else if (joint()) {
+      const View<T, 2> g = forward->mix_both(cuda, scratch, *back, b.projected, sequences);
+      forward->project_out(cuda, View<const T, 2>(g), true, 2, x);
+    } else {
+      const View<T, 2> p = scratch.matrix<T>(cuda, kCudaProjectedBack, rows, back->projected());
+      const View<T, 2> g = scratch.matrix<T>(cuda, kCudaMixedBack, rows, back->mixed());
+      // Before the forward convolution takes the place of the normed rows.
+      back->project_in(cuda, View<const T, 2>(b.normed), p);
+      forward->mix(cuda, scratch, b.projected, sequences, nullptr, false, false, b.mixed);
+      back->mix(cuda, scratch, p, sequences, nullptr, true, false, g);
+      if (multiply) {
+        const View<float, 2> out = scratch.matrix<float>(cuda, kCudaOut, rows, D);
+        const View<float, 2> out_back = scratch.matrix<float>(cuda, kCudaOutBack, rows, D);
+        forward->project_out(cuda, View<const T, 2>(b.mixed), false, 1, out);
+        back->project_out(cuda, View<const T, 2>(g), false, 1, out_back);
+        launch_on(cuda, Activation{.kind = ActivationKind::identity,
+                                   .x = out,
+                                   .gate = out_back,
+                                   .y = x,
+                                   .accumulate = true});
+      } else {
+        forward->project_out(cuda, View<const T, 2>(b.mixed), true, 1, x);
+        back->project_out(cuda, View<const T, 2>(g), true, 1, x);
+      }
+    }
+    if (!has_mlp) return;
+    const Index F = fc1.outputs() / 2;
+    const View<T, 2> n = scratch.matrix<T>(cuda, kCudaNormedThenConv, rows, D);
+    mlp_norm.run(cuda, View<const float, 2>(x), n);
+    const View<T, 2> both = scratch.matrix<T>(cuda, kCudaMlp, rows, 2 * F);
+    fc1.run(cuda, View<const T, 2>(n), both);
+    const View<T, 2> h = scratch.matrix<T>(cuda, kCudaMlpGate, rows, F);
+    launch_on(cuda, BasicActivation<T>{.kind = ActivationKind::silu,
+                                       .x = cols(both, 0, F),
+                                       .gate = cols(both, F, 2 * F),
+                                       .y = h});
+    fc2.run(cuda, View<const T, 2>(h), x, true);
+  }
+
+  CudaNorm norm;
+  std::unique_ptr<CudaMixer<T>> forward, back;
+  bool tied, multiply, has_mlp = false;
+  CudaNorm mlp_norm;
+  CudaLinear fc1, fc2;
+};
+
+template <class T>
+class Net final : public CudaModel {
+ public:
+  Net(const ModelSpec& spec, Device& device) : D_(spec.d_model), V_(spec.vocab) {
+    Cuda& cuda = *as_cuda(device);
+    table_ = to_cuda(cuda, spec.embedding);
+    for (const BlockSpec& block : spec.blocks) {
+      const CudaBlock<T>& made = blocks_.emplace_back(device, block);
+      offsets_.push_back(state_floats_);
+      state_floats_ += made.forward->state_size();
+      weight_bytes_ += made.weight_bytes();
+      row_bytes_ = std::max(row_bytes_, made.row_bytes(D_));
+    }
+    row_bytes_ += D_ * Index{sizeof(float)};
+    final_norm_ = CudaNorm(cuda, spec.final_norm);
+    head_ = CudaLinear(device, kPrecisionOf<T>, spec.head.present() ? spec.head : spec.embedding,
+                       Tensor{});
+    weight_bytes_ += head_.bytes() + table_.bytes();
+  }
+
+  Index weight_bytes() const override { return weight_bytes_; }
+  Index state_floats() const override { return state_floats_; }
+  Index state_offset(Index layer) const override {
+    return offsets_[static_cast<std::size_t>(layer)];
+  }
+  Index row_bytes() const override { return row_bytes_; }
+
+  void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences) const override {
+    for (const CudaBlock<T>& block : blocks_) block.reserve(cuda, scratch, rows, sequences, D_);
+  }
+
+  void embed(Cuda& cuda, View<const std::int32_t, 1> tokens, View<float, 2> x) const override {
+    launch_on(cuda, Embedding{.tokens = tokens, .table = table_.matrix(V_, D_), .y = x});
+  }
+
+  void block(Cuda& cuda, CudaScratch& scratch, Index layer, View<float, 2> x,
+             const Sequences& sequences, float* states) const override {
+    float* mine = states == nullptr ? nullptr : states + state_offset(layer);
+    blocks_[static_cast<std::size_t>(layer)].run(cuda, scratch, x, sequences, mine);
+  }
+
+  void final_norm(Cuda& cuda, View<const float, 2> x, View<float, 2> y) const override {
+    final_norm_.run(cuda, x, y);
+  }
+
+  void head(Cuda& cuda, CudaScratch& scratch, View<const float, 2> x,
+            View<float, 2> logits) const override {
+    const View<T, 2> n = scratch.matrix<T>(cuda, kCudaHead, x.extent[0], D_);
+    final_norm_.run(cuda, x, n);
+    head_.run(cuda, View<const T, 2>(n), logits);
+  }
+
+ private:
+  Index D_, V_;
+  CudaBuffer<float> table_;
+  std::vector<CudaBlock<T>> blocks_;
+  std::vector<Index> offsets_;
+  CudaNorm final_norm_;
+  CudaLinear head_;
+  Index weight_bytes_ = 0, state_floats_ = 0, row_bytes_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<const CudaModel> CudaModel::make(const ModelSpec& spec, Device& device,
+                                                 Precision precision) {
+  if (precision == Precision::bf16) return std::make_shared<Net<bf16>>(spec, device);
+  return std::make_shared<Net<float>>(spec, device);
+}
+
+}  // namespace genossm

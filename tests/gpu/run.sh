@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds the CUDA engine, runs its tests and its benchmark. For a machine with a GPU, nvcc, CMake and
+# the libraries of pipelines/install_deps.sh; where those libraries are carried along instead, source
+# the environment that names them first.
+#
+#   tests/gpu/run.sh [--build FOLDER] [--quick] [--no-bench] [--sanitize]
+#
+# --sanitize also runs the op tests under compute-sanitizer (memcheck and racecheck).
+set -euo pipefail
+here=$(cd "$(dirname "$0")/../.." && pwd)
+build=$here/build-gpu quick= bench=yes sanitize=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --build) build=$2; shift ;;
+    --quick) quick=quick ;;
+    --no-bench) bench= ;;
+    --sanitize) sanitize=yes ;;
+    *) sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  esac
+  shift
+done
+targets="kernel_cuda_ops golden_models golden_kernels laws cuda_bench"
+cmake -S "$here" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGENOSSM_CUDA=ON \
+  -DCMAKE_CUDA_ARCHITECTURES="${CUDAARCHS:-native}"
+cmake --build "$build" --target $targets
+failed=0
+ctest --test-dir "$build" -L gpu -j 4 --output-on-failure || failed=1
+if [ -n "$sanitize" ]; then
+  for tool in memcheck racecheck; do
+    compute-sanitizer --tool $tool --error-exitcode 1 "$build/tests/kernels/kernel_cuda_ops" \
+      --gtest_filter="${GENOSSM_SANITIZE_FILTER:-*}" || failed=1
+  done
+fi
+if [ -n "$bench" ]; then
+  "$build/tests/bench/cuda_bench" $quick || failed=1
+fi
+exit $failed
