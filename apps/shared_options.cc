@@ -38,6 +38,15 @@ std::vector<fs::path> model_folders() {
   return folders;
 }
 
+// A template, since a build without CUDA has no device that could be made from one.
+template <class AnyDevice>
+AnyDevice make_device([[maybe_unused]] int gpu, int threads) {
+  if constexpr (std::is_same_v<AnyDevice, Device> && build::has_cuda) {
+    if (gpu >= 0) return AnyDevice{Cuda(gpu)};
+  }
+  return AnyDevice{Cpu(threads)};
+}
+
 }  // namespace
 
 Index parse_bytes(const std::string& text, const std::string& option) {
@@ -105,13 +114,7 @@ int ModelOptions::gpu() const {
   return -1;
 }
 
-Device ModelOptions::open_device() const {
-  const int index = gpu();
-  if constexpr (build::has_cuda) {
-    if (index >= 0) return Device{Cuda(index)};
-  }
-  return Device{Cpu(thread_count())};
-}
+Device ModelOptions::open_device() const { return make_device<Device>(gpu(), thread_count()); }
 
 Precision ModelOptions::chosen_precision() const {
   if (precision != "auto" && precision != "fp32" && precision != "bf16") {

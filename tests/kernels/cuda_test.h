@@ -23,10 +23,12 @@
 
 namespace genossm::testing {
 
-// The GPU; none where there is no GPU or the build has no CUDA.
-inline std::optional<Device> open_cuda() {
-  if constexpr (build::has_cuda) {
-    if (cuda_devices() > 0) return Device{Cuda(0)};
+// The GPU; none where there is no GPU or the build has no CUDA. A template, since the device of such
+// a build cannot be made from one.
+template <class AnyDevice = Device>
+std::optional<AnyDevice> open_cuda() {
+  if constexpr (build::has_cuda && std::is_same_v<AnyDevice, Device>) {
+    if (cuda_devices() > 0) return AnyDevice{Cuda(0)};
   }
   return std::nullopt;
 }
