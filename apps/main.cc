@@ -35,6 +35,16 @@ int complain(const std::string& command, std::string sentence, int code) {
   return code;
 }
 
+// What CLI11 reads, last first. It knows -W and --write-index=tbi, but not -W=tbi, as bcftools has
+// it.
+std::vector<std::string> arguments(const std::vector<std::string>& words) {
+  std::vector<std::string> out(words.rbegin(), words.rend() - 1);
+  for (std::string& word : out) {
+    if (word.starts_with("-W=")) word = "--write-index=" + word.substr(3);
+  }
+  return out;
+}
+
 std::string command_of(const CLI::App& root) {
   for (const CLI::App* command : root.get_subcommands()) return command->get_name();
   return "";
@@ -72,7 +82,7 @@ int run(int argc, char** argv) {
     }
   }
   try {
-    root.parse(argc, argv);
+    root.parse(arguments(words));
     return 0;
   } catch (const CLI::Success& e) {
     return root.exit(e);  // --help and --version

@@ -59,7 +59,7 @@ void add_variants(CLI::App& root, const std::vector<std::string>& words) {
       "vcf, vcf.gz, bcf, tsv or tsv.gz [as the input]; npz or npy for the vectors of "
       "embdist");
   app->add_flag("-W{auto},--write-index{auto}", o->index,
-                "Index the output: --write-index (csi), --write-index=csi or =tbi");
+                "Index the output: -W (csi), -W=csi or -W=tbi");
   o->report.add(*app);
   app->callback([o] { run(*o); });
 }

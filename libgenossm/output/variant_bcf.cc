@@ -130,8 +130,8 @@ class BcfWriter final : public VariantWriter {
   }
 
   [[noreturn]] void refuse() const {
-    fail(Fault::output,
-         path_ + ": cannot be written (" + std::generic_category().message(errno) + ")");
+    fail(Fault::output, shown_path(path_) + ": cannot be written (" +
+                            std::generic_category().message(errno) + ")");
   }
 
   std::string path_;

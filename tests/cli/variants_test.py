@@ -163,7 +163,7 @@ class Kept(Variants):
         first = None
         for source in (HUMAN[0], "in.bcf"):
             for name in ("o.vcf", "o.vcf.gz", "o.bcf"):
-                index = [] if name == "o.vcf" else ["--write-index"]
+                index = [] if name == "o.vcf" else ["-W"]
                 self.good("variants", source, *HUMAN[1:], *self.SMALL_RUN, "-o", name, "--force", *index)
                 self.assertEqual(self.fields(name), self.fields(HUMAN[0]))
                 query = self.bcftools("query", "-f", "%POS %GSSM_LLR %GSSM_STATUS\n", name)
@@ -173,7 +173,7 @@ class Kept(Variants):
                     self.assertTrue(self.path(f"{name}.csi").exists())
                     self.assertEqual(len(self.bcftools("view", "-H", "-r", "17:800-900", name).splitlines()), 2)
         self.bcftools("norm", "--check-ref", "e", "-f", HUMAN[2], "o.bcf")
-        self.good("variants", *HUMAN, *self.SMALL_RUN, "-o", "t.vcf.gz", "--write-index=tbi")
+        self.good("variants", *HUMAN, *self.SMALL_RUN, "-o", "t.vcf.gz", "-W=tbi")
         self.assertEqual(len(self.bcftools("view", "-H", "-r", "17:800-900", "t.vcf.gz").splitlines()), 2)
 
     def test_again_replaces(self):
