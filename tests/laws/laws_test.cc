@@ -375,7 +375,8 @@ TEST_P(LawsCuda, ChunksAndBatchMatesDoNotMatter) {
         }
       }
       for (std::size_t s = 0; s < all.size(); ++s) {
-        EXPECT_TRUE(same_bytes(run(m, {all[s]}, {1, 0, logits}, gpu())[0], want[s])) << "alone: " << s;
+        EXPECT_TRUE(same_bytes(run(m, {all[s]}, {1, 0, logits}, gpu())[0], want[s]))
+            << "alone: " << s;
       }
     }
   }
@@ -392,7 +393,8 @@ TEST_P(LawsCuda, CausalSequencesMaySplitAnywhere) {
     for (const Index cut : {1, 64, 511, 512, 513, 1024, 1599}) {
       std::vector<float> got;
       const auto collect = [&](Index, View<const float, 2> rows) {
-        for (Index t = 0; t < rows.extent[0]; ++t) got.insert(got.end(), rows.row(t), rows.row(t) + D);
+        for (Index t = 0; t < rows.extent[0]; ++t)
+          got.insert(got.end(), rows.row(t), rows.row(t) + D);
       };
       const Tokens all(ids);
       Session first(m, device, Features{}, 1024, 64);
