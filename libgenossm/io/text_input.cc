@@ -105,7 +105,9 @@ std::string TextInput::rest_of_line(const Piece& piece, std::size_t most) {
   while (!more.ends_line && next(more)) {
     line += more.text;
     if (line.size() > most) {
-      fail_line("the line is longer than " + std::to_string(most) + " bytes");
+      fail_line(most == kLongestLine
+                    ? "the line is longer than a megabyte"
+                    : "the line is longer than " + std::to_string(most) + " bytes");
     }
   }
   return line;

@@ -40,11 +40,11 @@ struct RowLabel {
 };
 
 struct MatrixSpec {
-  std::string name = "embeddings";  // of the matrix, in containers
   Index columns = 0;
   Element element = Element::f32;
-  bool per_base = false;   // a record has as many rows as bases; otherwise exactly one
-  std::string provenance;  // one line of JSON; empty: none is written
+  bool per_base = false;            // a record has as many rows as bases; otherwise exactly one
+  std::string provenance;           // one line of JSON; empty: none is written
+  std::string name = "embeddings";  // of the matrix, in containers
 };
 
 class MatrixWriter {
