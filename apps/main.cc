@@ -20,6 +20,8 @@ constexpr const char* kExamples =
     "  genossm embed genome.fa -o vectors.npz            one vector per record, bundled model\n"
     "  genossm embed -f hg38.fa -R peaks.bed -o v.tsv    one vector per region\n"
     "  genossm score --per-record reads.fastq            bits per base of every read\n"
+    "  genossm variants -f hg38.fa in.vcf.gz -o out.vcf.gz   every allele scored or a reason "
+    "given\n"
     "  genossm inspect MODEL                             what is in a checkpoint\n"
     "Every command has --help. Exit codes: docs/exit-codes.md.";
 
@@ -31,6 +33,16 @@ int complain(const std::string& command, std::string sentence, int code) {
   std::cerr << "genossm" << (command.empty() ? "" : " ") << command << ": error: " << sentence
             << '\n';
   return code;
+}
+
+// What CLI11 reads, last first. It knows -W and --write-index=tbi, but not -W=tbi, as bcftools has
+// it.
+std::vector<std::string> arguments(const std::vector<std::string>& words) {
+  std::vector<std::string> out(words.rbegin(), words.rend() - 1);
+  for (std::string& word : out) {
+    if (word.starts_with("-W=")) word = "--write-index=" + word.substr(3);
+  }
+  return out;
 }
 
 std::string command_of(const CLI::App& root) {
@@ -49,6 +61,8 @@ int run(int argc, char** argv) {
   root.require_subcommand(1);
   add_embed(root, words);
   add_score(root, words);
+  add_variants(root, words);
+  add_mutate(root, words);
   add_inspect(root, words);
   add_bench(root, words);
   if (argc == 1) {
@@ -68,7 +82,7 @@ int run(int argc, char** argv) {
     }
   }
   try {
-    root.parse(argc, argv);
+    root.parse(arguments(words));
     return 0;
   } catch (const CLI::Success& e) {
     return root.exit(e);  // --help and --version

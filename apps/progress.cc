@@ -16,8 +16,9 @@ ProgressKind parse_progress(const std::string& text) {
   fail(Fault::usage, "--progress '" + text + "' is none of auto, plain, none");
 }
 
-Progress::Progress(std::string command, ProgressKind kind)
+Progress::Progress(std::string command, ProgressKind kind, std::string unit)
     : command_(std::move(command)),
+      unit_(std::move(unit)),
       terminal_(kind == ProgressKind::automatic && isatty(STDERR_FILENO) == 1),
       silent_(kind == ProgressKind::none),
       start_(Clock::now()),
@@ -34,7 +35,7 @@ void Progress::update(Index done, Index total) {
   const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
   std::string line = command_ + ": " + with_commas(done);
   if (total > 0) line += " of " + with_commas(total);
-  line += " bases, " + rate_text(rate);
+  line += ' ' + unit_ + "s, " + rate_text(rate, unit_);
   if (total > done && rate > 0) {
     line += ", " + duration_text(static_cast<double>(total - done) / rate) + " left";
   }
@@ -74,6 +75,11 @@ std::string rate_text(double per_second) {
     std::snprintf(text, sizeof text, "%.0f b/s", per_second);
   }
   return text;
+}
+
+std::string rate_text(double per_second, const std::string& unit) {
+  if (unit == "base") return rate_text(per_second);
+  return with_commas(std::lround(per_second)) + ' ' + unit + "s/s";
 }
 
 std::string duration_text(double seconds) {

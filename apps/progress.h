@@ -13,12 +13,13 @@ ProgressKind parse_progress(const std::string& text);  // auto, plain, none; Fau
 
 class Progress {
  public:
-  Progress(std::string command, ProgressKind kind);
+  // `unit`: one of what is counted.
+  Progress(std::string command, ProgressKind kind, std::string unit = "base");
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Bases done so far, and in all where that is known (else 0). Cheap: looks at the clock.
+  // Done so far, and in all where that is known (else 0). Cheap: looks at the clock.
   void update(Index done, Index total);
   // Removes the line from the terminal; called before anything else is printed.
   void clear();
@@ -26,13 +27,15 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string command_;
+  std::string command_, unit_;
   bool terminal_, silent_, drawn_ = false;
   Clock::time_point start_, last_;
 };
 
-std::string with_commas(Index n);           // 63,025,520
-std::string rate_text(double per_second);   // "41.3 kb/s"
+std::string with_commas(Index n);          // 63,025,520
+std::string rate_text(double per_second);  // "41.3 kb/s"
+// "41.3 kb/s" of bases, else "1,234 alleles/s".
+std::string rate_text(double per_second, const std::string& unit);
 std::string duration_text(double seconds);  // "1:02:03", "2:03", "4.2 s"
 
 }  // namespace genossm

@@ -66,9 +66,9 @@ void report(const Finished& finished, const ReportOptions& options) {
                 << with_commas(n) << '\n';
     }
     std::cerr << finished.command << ": " << with_commas(job.records)
-              << (job.records == 1 ? " record, " : " records, ") << with_commas(job.bases)
-              << (job.bases == 1 ? " base, " : " bases, ") << duration_text(finished.seconds)
-              << ", " << rate_text(rate);
+              << (job.records == 1 ? " record, " : " records, ") << with_commas(job.bases) << ' '
+              << job.unit << (job.bases == 1 ? ", " : "s, ") << duration_text(finished.seconds)
+              << ", " << rate_text(rate, job.unit);
     if (!finished.output.empty() && finished.output != "-") std::cerr << " -> " << finished.output;
     std::cerr << '\n';
     if (options.verbose) {
@@ -88,13 +88,14 @@ void report(const Finished& finished, const ReportOptions& options) {
                          {"threads", std::to_string(finished.options->thread_count())},
                          {"strand", json_text(job.strand)},
                          {"records", std::to_string(job.records)},
-                         {"bases", std::to_string(job.bases)},
+                         {job.unit + "s", std::to_string(job.bases)},
                          {"windows", std::to_string(job.windows)},
                          {"tokens", std::to_string(job.tokens)},
+                         {"counts", json_counts(job.counts)},
                          {"skipped", json_counts(job.skipped)},
                          {"warnings", json_counts(job.warnings)},
                          {"seconds", json_number(finished.seconds)},
-                         {"bases_per_second", json_number(rate)},
+                         {job.unit + "s_per_second", json_number(rate)},
                          {"peak_memory_bytes", std::to_string(peak_memory())},
                          {"plan", plan_json(job.plan)},
                          {"output", json_text(finished.output)}});

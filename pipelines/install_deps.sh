@@ -9,7 +9,7 @@ genossm_build_packages=(
   zlib1g-dev ocl-icd-opencl-dev
 )
 # What the tests need beside it.
-genossm_test_packages=(libgtest-dev samtools python3 python3-numpy)
+genossm_test_packages=(libgtest-dev samtools bcftools python3 python3-numpy)
 
 genossm_install() {
   local missing=() package

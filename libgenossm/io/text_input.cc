@@ -10,7 +10,6 @@ namespace genossm {
 namespace {
 
 constexpr std::size_t kBuffer = 256 * 1024;
-constexpr std::size_t kLongestLine = 1024 * 1024;
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
@@ -70,6 +69,7 @@ bool TextInput::next(Piece& piece) {
       held_return_ = false;
       if (!in_line_) return false;
       in_line_ = false;
+      ends_in_line_ = true;
       piece.text = {};
       piece.ends_line = true;
       return true;
@@ -99,13 +99,16 @@ bool TextInput::next(Piece& piece) {
   }
 }
 
-std::string TextInput::rest_of_line(const Piece& piece) {
+std::string TextInput::rest_of_line(const Piece& piece, std::size_t most) {
   std::string line(piece.text);
   Piece more = piece;
   while (!more.ends_line && next(more)) {
     line += more.text;
-    if (line.size() > kLongestLine)
-      fail_line("the line is longer than a megabyte, want sequence in it");
+    if (line.size() > most) {
+      fail_line(most == kLongestLine
+                    ? "the line is longer than a megabyte"
+                    : "the line is longer than " + std::to_string(most) + " bytes");
+    }
   }
   return line;
 }

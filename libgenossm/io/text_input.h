@@ -29,11 +29,14 @@ class TextInput {
   };
   bool next(Piece& piece);  // false at the end
 
-  // The rest of the line that `piece` starts; Fault::input if it is longer than a megabyte.
-  std::string rest_of_line(const Piece& piece);
+  // The rest of the line that `piece` starts; Fault::input if it is longer than `most` bytes.
+  static constexpr std::size_t kLongestLine = 1024 * 1024;
+  std::string rest_of_line(const Piece& piece, std::size_t most = kLongestLine);
 
   const std::string& label() const { return label_; }
   std::int64_t line() const { return line_; }  // of the last piece, from 1
+  // True after a last line that no line end closes: it may have been cut.
+  bool ends_in_line() const { return ends_in_line_; }
   // True at the end of a bgzip file that lacks its closing block.
   bool lacks_end_block() const { return file_->no_eof_block; }
 
@@ -54,6 +57,7 @@ class TextInput {
   char line_end_ = '\n';
   bool started_ = false;
   bool in_line_ = false;
+  bool ends_in_line_ = false;
   bool held_return_ = false;  // a CR at the end of the buffer, which may belong to a CR LF
 };
 

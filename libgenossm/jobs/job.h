@@ -30,6 +30,8 @@ struct JobReport {
   Index records = 0, bases = 0, windows = 0, tokens = 0;
   std::map<std::string, Index> skipped;  // reason -> count
   std::map<std::string, Index> warnings;
+  std::map<std::string, Index> counts;  // what else a job counts, for the summary
+  std::string unit = "base";            // what `bases` counts, for messages
   Plan plan;
   std::string strand;
 };

@@ -28,6 +28,11 @@ class AtomicFile {
   std::uint64_t size() const { return sink_.size(); }
   const std::string& path() const { return path_; }  // as the user gave it
 
+  // For libraries that write to a descriptor, or read what was written by its name: after sync()
+  // and before publish(), or instead of write().
+  int descriptor() const { return sink_.descriptor(); }
+  const std::string& temporary() const { return temporary_; }
+
   // Puts all bytes on the disk, still under the temporary name. With an output of several files
   // each is synced before the first is published.
   void sync() { sink_.sync(); }

@@ -21,7 +21,7 @@ class NpzWriter : public MatrixWriter {
  public:
   NpzWriter(const OutputRequest& request, const MatrixSpec& spec)
       : spec_(spec), file_(request.path, request.force), zip_(file_), encoder_(spec.element) {
-    zip_.begin_member("embeddings.npy", kNpyHeader);
+    zip_.begin_member(spec.name + ".npy", kNpyHeader);
   }
 
   void begin_record(const RowLabel& label) override {

@@ -55,7 +55,10 @@ std::string type_of_path(const std::string& path) {
   return best ? std::string(best->type) : "";
 }
 
-bool is_text(const std::string& type) { return type == "tsv" || type == "tsv.gz"; }
+// Written from front to back: a pipe can take it.
+bool is_stream(const std::string& type) {
+  return type == "tsv" || type == "tsv.gz" || type == "vcf" || type == "vcf.gz" || type == "bcf";
+}
 
 }  // namespace
 
@@ -77,7 +80,7 @@ std::string output_type(const OutputRequest& request, const std::vector<std::str
     fail(Fault::usage, (request.type.empty() ? request.path : "-O " + request.type) +
                            ": this command does not write " + type + ", but " + list);
   }
-  if (standard && !is_text(type)) {
+  if (standard && !is_stream(type)) {
     fail(Fault::usage, "-o " + request.path + ": " + type +
                            " cannot be written to standard output; want -o FILE, or -O tsv");
   }

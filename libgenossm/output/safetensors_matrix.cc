@@ -76,7 +76,7 @@ class SafetensorsWriter : public MatrixWriter {
 
   void finish() override {
     Header header(spec_.provenance);
-    header.add("embeddings", dtype_of(spec_.element), {rows_, spec_.columns},
+    header.add(spec_.name.c_str(), dtype_of(spec_.element), {rows_, spec_.columns},
                file_.size() - header_size_);
     integers(header, "lengths", labels_.lengths());
     texts(header, "names", [&](std::size_t i) { return labels_.name(i); });
@@ -95,7 +95,7 @@ class SafetensorsWriter : public MatrixWriter {
   std::string widest_header() const {
     constexpr Index kLongest = std::numeric_limits<Index>::max();
     Header header(spec_.provenance);
-    header.add("embeddings", dtype_of(spec_.element), {kLongest, spec_.columns}, kLongest);
+    header.add(spec_.name.c_str(), dtype_of(spec_.element), {kLongest, spec_.columns}, kLongest);
     for (const char* name : {"lengths", "names", "contigs", "starts", "ends", "offsets"}) {
       header.add(name, DType::i64, {kLongest}, 0);
     }

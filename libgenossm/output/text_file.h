@@ -20,6 +20,9 @@ class TextFile {
   // A line; a line break in it would be two, and becomes a space.
   void line(std::string_view text);
 
+  // The file's name until it is published; empty where a stream is written.
+  std::string temporary() const { return file_ ? file_->temporary() : ""; }
+
   // With sync() everything is written, the closing BGZF block too; with publish() a file has its
   // name. publish() alone does both.
   void sync();

@@ -42,8 +42,9 @@ struct RowLabel {
 struct MatrixSpec {
   Index columns = 0;
   Element element = Element::f32;
-  bool per_base = false;   // a record has as many rows as bases; otherwise exactly one
-  std::string provenance;  // one line of JSON; empty: none is written
+  bool per_base = false;            // a record has as many rows as bases; otherwise exactly one
+  std::string provenance;           // one line of JSON; empty: none is written
+  std::string name = "embeddings";  // of the matrix, in containers
 };
 
 class MatrixWriter {

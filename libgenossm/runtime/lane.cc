@@ -76,6 +76,43 @@ void Lane::advance(Device& device, Tokens tokens, float* state, bool fresh, cons
   }
 }
 
+void Lane::advance_all(Device& device, std::span<const Stream> streams, const Emit& emit) {
+  require(!model_.card().two_way, Fault::internal, "a two-way model has no state to go on from");
+  if constexpr (build::has_cuda) {
+    for (std::size_t s = 0; cuda_ && s < streams.size(); ++s) {
+      const Stream& stream = streams[s];
+      cuda_->advance(*as_cuda(device), stream.tokens, stream.state, stream.fresh,
+                     [&](Index, Index first, View<const float, 2> values) {
+                       emit(static_cast<Index>(s), first, values);
+                     });
+    }
+    if (cuda_) return;
+  }
+  std::vector<std::int32_t> tokens;
+  std::vector<Span> spans;
+  const auto flush = [&] {
+    if (!tokens.empty()) step(device, tokens, spans, emit);
+    tokens.clear();
+    spans.clear();
+  };
+  for (std::size_t s = 0; s < streams.size(); ++s) {
+    const Stream& stream = streams[s];
+    const auto length = static_cast<Index>(stream.tokens.size());
+    for (Index done = 0; done < length;) {
+      const auto used = static_cast<Index>(tokens.size());
+      const Index n = std::min(length - done, chunk_ - used);
+      spans.push_back(
+          {static_cast<Index>(s), done, used, used + n, stream.state, stream.fresh && done == 0});
+      const auto part =
+          stream.tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
+      tokens.insert(tokens.end(), part.begin(), part.end());
+      done += n;
+      if (static_cast<Index>(tokens.size()) >= chunk_ || !model_.card().rows_independent) flush();
+    }
+  }
+  flush();
+}
+
 void Lane::step(Device& device, std::span<const std::int32_t> tokens, std::span<const Span> spans,
                 const Emit& emit) {
   const Card& card = model_.card();

@@ -33,6 +33,14 @@ class Lane {
   // `fresh`: the sequence starts here).
   void advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit);
 
+  // The same for many sequences, each with a carry of its own, whose rows share steps.
+  struct Stream {
+    Tokens tokens;
+    float* state = nullptr;
+    bool fresh = false;
+  };
+  void advance_all(Device& device, std::span<const Stream> streams, const Emit& emit);
+
   // A sequence may be cut at multiples of so many tokens without changing a bit.
   Index tile() const { return model_.card().cuda ? kCudaSegment : kTile; }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "libgenossm/model/model.h"
+#include "libgenossm/runtime/branches.h"
 #include "libgenossm/runtime/executor.h"
 #include "libgenossm/runtime/random_model.h"
 #include "libgenossm/runtime/session.h"
@@ -195,6 +196,76 @@ TEST_P(Laws, BatchMatesAndOrderDoNotMatter) {
     EXPECT_TRUE(same_bytes(run(model_, {all[s]}, {1, 0})[0], want[s])) << "alone: " << s;
     EXPECT_TRUE(same_bytes(other[all.size() - 1 - s], want[s])) << "reordered: " << s;
   }
+}
+
+TEST_P(CausalLaws, BranchesGiveWhatTheirWholeSequencesGive) {
+  const Sequences all = sequences({500, 300, 70});
+  const Index V = model_.card().vocab;
+  struct Fork {
+    std::size_t sweep;
+    Index from, at, length;  // state of `from`, other tokens from `at` on
+  };
+  const std::vector<Fork> forks{{0, 64, 65, 500}, {0, 64, 127, 400},  {0, 192, 200, 201},
+                                {1, 0, 3, 290},   {1, 256, 257, 320}, {2, 0, 64, 66}};
+  Sequences whole;
+  for (std::size_t f = 0; f < forks.size(); ++f) {
+    const Fork& fork = forks[f];
+    std::vector<std::int32_t> ids(all[fork.sweep].begin(), all[fork.sweep].begin() + fork.at);
+    const auto more = random_tokens(fork.length - fork.at, V, 100 + static_cast<std::uint32_t>(f));
+    ids.insert(ids.end(), more.begin(), more.end());
+    whole.push_back(std::move(ids));
+  }
+  const auto want = run(model_, whole, {1, 0, true});
+  const auto read_from = [](const std::vector<std::int32_t>& ids) {
+    return [&ids](Index begin, std::span<std::int32_t> out) {
+      std::copy_n(ids.begin() + begin, out.size(), out.begin());
+    };
+  };
+  for (const int threads : {1, 3}) {
+    for (const Index chunk : {64, 2048}) {
+      for (const double settle : {0.0, 1e-30}) {
+        Device device{Cpu(threads)};
+        Branches branches(model_, device, {threads, chunk, 0, settle});
+        const std::vector<Sweep> sweeps{{read_from(all[0]), 500, {64, 192, 256, 448}},
+                                        {read_from(all[1]), 300, {256}},
+                                        {read_from(all[2]), 70, {}}};
+        std::vector<Branch> list;
+        for (std::size_t f = 0; f < forks.size(); ++f) {
+          list.push_back({read_from(whole[f]), forks[f].from, forks[f].length, forks[f].sweep});
+          if (f == 0) list.back().compare = {256, 448};
+        }
+        std::vector<std::vector<float>> got(forks.size());
+        const auto settled = branches.run(
+            sweeps, list, [](Device&, std::size_t, Index, View<const float, 2>) {},
+            [&](Device&, std::size_t f, Index first, View<const float, 2> rows) {
+              EXPECT_EQ(static_cast<Index>(got[f].size()), (first - forks[f].from) * V);
+              for (Index t = 0; t < rows.extent[0]; ++t) {
+                got[f].insert(got[f].end(), rows.row(t), rows.row(t) + V);
+              }
+            });
+        for (std::size_t f = 0; f < forks.size(); ++f) {
+          const std::vector<float> tail(want[f].begin() + forks[f].from * V, want[f].end());
+          EXPECT_TRUE(same_bytes(got[f], tail)) << "branch " << f << ", threads " << threads
+                                                << ", chunk " << chunk << ", settle " << settle;
+          EXPECT_EQ(settled[f], -1);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(CausalLaws, ABranchWithoutAChangeSettlesAtOnce) {
+  const auto ids = random_tokens(600, model_.card().vocab, 3);
+  const auto read = [&ids](Index begin, std::span<std::int32_t> out) {
+    std::copy_n(ids.begin() + begin, out.size(), out.begin());
+  };
+  Device device{Cpu(1)};
+  Branches branches(model_, device, {1, 0, 0, 1e-6});
+  const std::vector<Sweep> sweeps{{read, 600, {64, 256, 512}}};
+  const std::vector<Branch> list{{read, 64, 600, 0, {256, 512}}};
+  const auto nothing = [](Device&, std::size_t, Index, View<const float, 2>) {};
+  EXPECT_EQ(branches.run(sweeps, list, nothing, nothing), std::vector<Index>{256});
+  EXPECT_EQ(branches.tokens(), 600 + 256 - 64);
 }
 
 TEST_P(CausalLaws, SequencesMaySplitAnywhere) {
