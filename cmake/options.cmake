@@ -39,4 +39,8 @@ if(GENOSSM_SANITIZE)
                       $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>
                       $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=all>)
   add_link_options(-fsanitize=${GENOSSM_SANITIZE})
+  # The unrolled vector code takes the optimiser an hour with all checks in it: less of it, and
+  # fewer instruction sets.
+  add_compile_options(-O1)
+  add_compile_definitions("HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
 endif()

@@ -3,12 +3,15 @@
 
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "kernels/core/view.h"
 
 namespace genossm {
+
+// 64-byte aligned; large pieces on large pages where the system has them to give. Freed by
+// std::free. Throws std::bad_alloc.
+void* allocate_aligned(std::size_t bytes);
 
 template <class T>
 class Buffer {
@@ -22,9 +25,7 @@ class Buffer {
       size_ = 0;
       return;
     }
-    const auto bytes = (static_cast<std::size_t>(size) * sizeof(T) + 63) / 64 * 64;
-    data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
-    if (!data_) throw std::bad_alloc();
+    data_.reset(static_cast<T*>(allocate_aligned(static_cast<std::size_t>(size) * sizeof(T))));
   }
   Buffer(Buffer&& other) noexcept
       : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
