@@ -179,8 +179,8 @@ TEST_P(ModelsGolden, Cuda) {
 TEST_P(ModelsGolden, CudaInBf16) {
   auto cuda = open_cuda();
   if (!cuda) GTEST_SKIP() << kNoGpu;
-  // Rounding alone: the smallest models (24 channels, random weights) come to 2.4e-2, the others
-  // stay below 2e-2.
+  // The aim is 2e-2: caduceus/ps_unfused4 comes to 2.40e-2 and plantcaduceus/pc_short to 2.21e-2,
+  // for reasons not yet known; all others stay below.
   check_case(GetParam(), *cuda, Precision::bf16, 2.5e-2);
 }
 
