@@ -86,7 +86,8 @@ void add_embed(CLI::App& root, const std::vector<std::string>& words) {
                   "last (after the final norm), 0 (the embedding), i (after block i), or a list, "
                   "whose vectors are put side by side")
       ->capture_default_str();
-  app->add_option("--pool", o->pool, "mean, max, mean+max, first, last, or none (one row per base)")
+  app->add_option("--pool", o->pool, "none (one row per base), or parts joined by +: mean, max, first, last, "
+                  "center[:W] (the W bases in the middle), segments:K (K means along the record)")
       ->capture_default_str();
   app->add_flag("--logits", o->logits, "The head's logits instead of hidden states");
   app->add_option("--dtype", o->dtype, "f32, f16 or bf16 (bf16: .safetensors only)")
