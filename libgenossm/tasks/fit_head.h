@@ -72,14 +72,18 @@ struct FittedHead {
 // Throws Fault::input: no rows, features that are not finite, a label outside [0, classes), fewer
 // than two classes, a class without a row, a target that is not finite, numbers of rows or groups
 // that differ; Fault::usage: options outside their ranges, a kind that does not fit the targets.
-// `head` does not depend on how many threads `cpu` has.
+void check_fit(const FeatureTable& features, const Targets& targets, const FitOptions& options);
+
+// Throws like check_fit, which it calls. The mlp is trained on nine tenths of the rows, stratified;
+// the others say when to stop, and the weights of their best epoch are kept.
 FittedHead fit_head(const FeatureTable& features, const Targets& targets, const FitOptions& options,
                     Cpu& cpu);
 
 // For evaluation without a test part: every row predicted by a head that was fitted, with its
 // standardiser and its choice of l2, on the other folds only. `folds`: >= 2 or kLeaveOneOut;
 // options.folds is the inner choice's. A class may be missing from some training part: its
-// probability is then 0 there. Throws like fit_head.
+// probability is then 0 there. Throws like
+// check_fit.
 struct OutOfFold {
   std::vector<double> predictions;  // [rows, classes], or [rows] for ridge
   std::vector<Index> fold;          // [rows]

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,10 +13,11 @@ namespace genossm {
 // Letters compare without case, U as T; every IUPAC code has its complement, any other byte is its
 // own. N equals N and nothing else. Sequences are compared in full, not by a hash alone.
 
-// A test row and the first training row that is its twin.
+// A test row and a training row that is its twin: the first that is equal as it is, or else the
+// first that is its reverse complement.
 struct LeakPair {
   Index test = 0, train = 0;
-  bool reverse = false;    // equal only as a reverse complement
+  bool reverse = false;    // no training row is equal as it is
   bool same_label = true;  // true where no labels were given
 };
 
@@ -27,7 +27,7 @@ struct LeakReport {
   std::vector<Index> train_copies;  // training rows that repeat an earlier training row; ascending
   // Training rows that have a twin in train with another label; ascending. Empty without labels.
   std::vector<Index> train_conflicts;
-  Index reverse_pairs = 0;    // of `pairs`: by the reverse complement only
+  Index reverse_pairs = 0;    // of `pairs`: those with reverse
   Index label_conflicts = 0;  // of `pairs`: labels differ
 
   bool any() const { return !pairs.empty(); }
@@ -43,8 +43,5 @@ LeakReport find_leaks(std::span<const std::string_view> train,
 
 // A number for each sequence, equal for twins: the index of the first of them. For grouped folds.
 std::vector<Index> twin_groups(std::span<const std::string_view> sequences);
-
-// Upper case, complemented by IUPAC, last first.
-std::string reverse_complement(std::string_view sequence);
 
 }  // namespace genossm
