@@ -111,7 +111,9 @@ FittedHead fit_head(const FeatureTable& features, const Targets& targets, const 
   const auto start = std::chrono::steady_clock::now();
   check_fit(features, targets, options);
   FitTask task{features, targets, options, options.l2, {}, cpu};
-  if (task.l2.empty()) task.l2 = default_l2(options.kind);
+  if (task.l2.empty()) {
+    task.l2 = options.folds == 0 ? std::vector<double>{1} : default_l2(options.kind);
+  }
   const double first = task.l2.front();
   std::sort(task.l2.begin(), task.l2.end(), std::greater<>());
   task.l2.erase(std::unique(task.l2.begin(), task.l2.end()), task.l2.end());

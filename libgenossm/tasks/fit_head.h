@@ -24,8 +24,8 @@ namespace genossm {
 
 struct FitOptions {
   HeadKind kind = HeadKind::softmax;
-  // Candidates, each >= 0 (softmax and ridge: > 0). Empty: default_l2(kind). With one candidate
-  // nothing is chosen and there is no cross-validation.
+  // Candidates, each >= 0 (softmax and ridge: > 0). Empty: default_l2(kind), or 1 where folds is 0.
+  // With one candidate nothing is chosen and there is no cross-validation.
   std::vector<double> l2;
   // >= 2, or kLeaveOneOut (exact and cheap for ridge, a fit a row for the others), or 0: the first
   // candidate is taken. Clipped to the number of rows (of groups).
@@ -35,7 +35,7 @@ struct FitOptions {
   std::uint64_t seed = 0;
   // softmax: L-BFGS ends when the decrement g.H^-1.g / 2 a row, an estimate of what the mean loss
   // could still lose (H: the curvature bound used as preconditioner), is no more than this.
-  double tolerance = 1e-7;
+  double tolerance = 1e-8;
   Index max_iterations = 500;
   // mlp
   Index hidden = 128;

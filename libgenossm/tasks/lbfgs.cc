@@ -8,6 +8,8 @@
 namespace genossm {
 namespace {
 
+constexpr Index kIdle = 5;
+
 // The inverse curvature as the last steps show it.
 class Memory {
  public:
@@ -64,12 +66,18 @@ LbfgsResult minimise(const std::function<double(const Vector&, Vector&)>& functi
   LbfgsResult out;
   out.value = function(x, gradient);
   Memory memory(options.memory);
+  Index idle = 0;  // steps in a row that gained nothing but rounding
+  const auto end = [&](double decrement) {
+    out.converged = decrement <= 100 * options.tolerance;
+    return out;
+  };
   while (true) {
     const double decrement = 0.5 * gradient.squaredNorm();
     if (decrement <= options.tolerance) {
       out.converged = true;
       return out;
     }
+    if (idle == kIdle) return end(decrement);
     if (out.iterations == options.max_iterations) return out;
     Vector direction = -memory.times(gradient);
     double slope = direction.dot(gradient);
@@ -88,16 +96,14 @@ LbfgsResult minimise(const std::function<double(const Vector&, Vector&)>& functi
       if (!down) t = shorter(t, slope, rise);
     }
     if (!down) {
-      if (memory.empty()) {
-        out.converged = decrement <= 100 * options.tolerance;
-        return out;
-      }
+      if (memory.empty()) return end(decrement);
       memory.clear();  // once more, straight down
       continue;
     }
     memory.add(next - x, next_gradient - gradient);
     x.swap(next);
     gradient.swap(next_gradient);
+    idle = out.value - value <= options.noise * std::abs(value) ? idle + 1 : 0;
     out.value = value;
     ++out.iterations;
   }

@@ -18,7 +18,7 @@ struct LbfgsOptions {
 
 struct LbfgsResult {
   Index iterations = 0;
-  // Also true if no step leads down any more and the gradient is within a hundred times the
+  // Also true if steps no longer lead down and the gradient is within a hundred times the
   // tolerance: rounding ends the descent there.
   bool converged = false;
   double value = 0;
