@@ -1,9 +1,6 @@
 // genossm embed: sequences in, one vector per record (or per base) out.
 #include "libgenossm/jobs/embed.h"
 
-#include <algorithm>
-#include <charconv>
-
 #include "apps/commands.h"
 #include "apps/report.h"
 
@@ -19,28 +16,6 @@ struct Options {
   std::string layer = "last", pool = "mean", dtype = "f32", special = "published";
   bool logits = false;
 };
-
-// "last", "3" or "0,4,last".
-std::vector<Index> parse_layers(const std::string& text, Index layers) {
-  std::vector<Index> out;
-  for (std::size_t at = 0; at <= text.size();) {
-    const auto comma = std::min(text.find(',', at), text.size());
-    const std::string word = text.substr(at, comma - at);
-    at = comma + 1;
-    if (word == "last") {
-      out.push_back(Features::kLast);
-      continue;
-    }
-    Index layer = -1;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), layer);
-    if (error != std::errc() || end != word.data() + word.size() || layer < 0 || layer > layers) {
-      fail(Fault::usage, "--layer '" + word + "': want last, or 0 (the embedding) to " +
-                             std::to_string(layers) + " (after the last block)");
-    }
-    out.push_back(layer);
-  }
-  return out;
-}
 
 void run(Options& options) {
   EmbedOptions job;

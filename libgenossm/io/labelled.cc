@@ -85,7 +85,8 @@ class TableReader {
   [[noreturn]] void refuse_column(const std::string& what, const std::string& name) const {
     std::string there;
     for (const std::string_view column : columns_) {
-      there += (there.empty() ? "" : ", ") + shown(column);
+      if (!there.empty()) there += ", ";
+      there += shown(column);
       if (there.size() > 200) break;
     }
     input_.fail_line("no column '" + shown(name) + "'; the columns are " + there + ". Name it with --" +
@@ -149,7 +150,7 @@ std::map<std::string, std::string, std::less<>> read_label_table(const LabelledO
     const auto [there, added] =
         labels.try_emplace(std::string(fields[name]), std::string(fields[label]));
     if (!added && there->second != fields[label]) {
-      input.fail_line("'" + shown(fields[name]) + "' has two labels: '" + shown(there->second) +
+      input.fail_line("the record '" + shown(fields[name]) + "' has two labels: '" + shown(there->second) +
                       "' and '" + shown(fields[label]) + "'");
     }
   }
