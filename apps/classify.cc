@@ -90,7 +90,8 @@ void run(Options& options, const CLI::App& app) {
     job.own.special_tokens = options.special == "published";
   }
   if (job.head && !job.source.token_ids.empty()) {
-    fail(Fault::usage, "--token-ids belongs to a checkpoint's own head; heads were trained on bases");
+    fail(Fault::usage,
+         "--token-ids belongs to a checkpoint's own head; heads were trained on bases");
   }
   Device device = options.model.open_device();
   const OpenedModel model = options.model.open(device, options.report.quiet);
@@ -99,7 +100,8 @@ void run(Options& options, const CLI::App& app) {
   job.run.progress = [&](Index done, Index total) { progress.update(done, total); };
   JobReport done = classify(model, device, job);
   progress.clear();
-  if (job.head && job.head->precision != "fp32" && model.model.card().precision == Precision::fp32) {
+  if (job.head && job.head->precision != "fp32" &&
+      model.model.card().precision == Precision::fp32) {
     done.warnings["the head was trained in " + job.head->precision + ", this run is in fp32"] += 1;
   }
   report({"classify", &model, &options.model, &done, job.output.path, progress.seconds()},
@@ -113,9 +115,10 @@ void add_classify(CLI::App& root, const std::vector<std::string>& words) {
   o->report.words = words;
   CLI::App* app = root.add_subcommand("classify", "The class of each sequence or read");
   o->sequences.add(*app);
-  app->add_option("--head", o->head,
-                  "Head made by genossm train-head: a file, or the name of a bundled one [organism, "
-                  "unless -m names a model with a head of its own]");
+  app->add_option(
+      "--head", o->head,
+      "Head made by genossm train-head: a file, or the name of a bundled one [organism, "
+      "unless -m names a model with a head of its own]");
   o->model.add(*app, "");
   app->add_option("--window", o->window,
                   "Longer sequences are cut into windows of this many bases [the longest training "

@@ -61,7 +61,8 @@ void add_embed(CLI::App& root, const std::vector<std::string>& words) {
                   "last (after the final norm), 0 (the embedding), i (after block i), or a list, "
                   "whose vectors are put side by side")
       ->capture_default_str();
-  app->add_option("--pool", o->pool, "none (one row per base), or parts joined by +: mean, max, first, last, "
+  app->add_option("--pool", o->pool,
+                  "none (one row per base), or parts joined by +: mean, max, first, last, "
                   "center[:W] (the W bases in the middle), segments:K (K means along the record)")
       ->capture_default_str();
   app->add_flag("--logits", o->logits, "The head's logits instead of hidden states");

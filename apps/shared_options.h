@@ -13,7 +13,8 @@
 
 namespace genossm {
 
-// Where bundled things ("models", "heads") may lie: beside the program, in its source tree, installed.
+// Where bundled things ("models", "heads") may lie: beside the program, in its source tree,
+// installed.
 std::vector<std::filesystem::path> share_folders(const std::string& kind);
 
 // -m, --device, --precision, -@, --memory

@@ -91,8 +91,8 @@ void run(Options& options) {
   Device device = options.model.open_device();
   const OpenedModel model = options.model.open(device, options.report.quiet);
   job.recipe.layers = parse_layers(options.layer, model.model.card().layers);
-  job.recipe.strand = options.strand.empty() ? default_strand(model, false, false)
-                                             : parse_strand(options.strand);
+  job.recipe.strand =
+      options.strand.empty() ? default_strand(model, false, false) : parse_strand(options.strand);
   job.run.window = options.window;
   job.run.chunk = options.chunk;
   job.run.memory = options.model.memory_bytes();
@@ -126,8 +126,8 @@ void run(Options& options) {
 void add_train_head(CLI::App& root, const std::vector<std::string>& words) {
   const auto o = std::make_shared<Options>();
   o->report.words = words;
-  CLI::App* app = root.add_subcommand(
-      "train-head", "A classifier on frozen embeddings, from labelled sequences");
+  CLI::App* app = root.add_subcommand("train-head",
+                                      "A classifier on frozen embeddings, from labelled sequences");
   app->add_option("--train", o->train.path,
                   "Training part: TSV with columns sequence and label (plain, gzip, -), FASTA or "
                   "FASTQ with the label after the name, sequence files with --labels, or BED with "
@@ -161,9 +161,10 @@ void add_train_head(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option("--special-tokens", o->special,
                   "published (as the model's tokenizer adds them; rows are bases only) or none")
       ->capture_default_str();
-  app->add_option("--window", o->window,
-                  "Bases that the model sees at once, which no sequence may exceed [two-way models: "
-                  "their published context]")
+  app->add_option(
+         "--window", o->window,
+         "Bases that the model sees at once, which no sequence may exceed [two-way models: "
+         "their published context]")
       ->check(CLI::PositiveNumber);
   app->add_option("--chunk", o->chunk, "Tokens computed at once; never changes a result [planned]")
       ->check(CLI::PositiveNumber);
@@ -175,7 +176,8 @@ void add_train_head(CLI::App& root, const std::vector<std::string>& words) {
                   "Folds of the cross-validation that chooses --l2 and, without --test, gives the "
                   "figures; loo leaves one out")
       ->capture_default_str();
-  app->add_option("--l2", o->l2, "Strengths to choose from, comma-separated [0.01 to 10000; mlp: 1]")
+  app->add_option("--l2", o->l2,
+                  "Strengths to choose from, comma-separated [0.01 to 10000; mlp: 1]")
       ->delimiter(',')
       ->check(CLI::NonNegativeNumber);
   app->add_option("--hidden", o->fit.hidden, "mlp: units of the hidden layer")

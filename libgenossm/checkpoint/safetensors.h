@@ -13,8 +13,8 @@
 namespace genossm {
 
 struct SafetensorsHeader {
-  std::vector<TensorInfo> tensors;   // in the order of the header
-  std::vector<std::uint64_t> begin;  // of each tensor, from the start of the file
+  std::vector<TensorInfo> tensors;              // in the order of the header
+  std::vector<std::uint64_t> begin;             // of each tensor, from the start of the file
   std::map<std::string, std::string> metadata;  // __metadata__
 };
 

@@ -89,8 +89,8 @@ class TableReader {
       there += shown(column);
       if (there.size() > 200) break;
     }
-    input_.fail_line("no column '" + shown(name) + "'; the columns are " + there + ". Name it with --" +
-                     what + "-column" +
+    input_.fail_line("no column '" + shown(name) + "'; the columns are " + there +
+                     ". Name it with --" + what + "-column" +
                      (columns_.size() == 1 ? " (columns are separated by tabs)" : "") +
                      (looks_like_bed() ? ", or give the reference of a BED file by -f" : ""));
   }
@@ -150,8 +150,8 @@ std::map<std::string, std::string, std::less<>> read_label_table(const LabelledO
     const auto [there, added] =
         labels.try_emplace(std::string(fields[name]), std::string(fields[label]));
     if (!added && there->second != fields[label]) {
-      input.fail_line("the record '" + shown(fields[name]) + "' has two labels: '" + shown(there->second) +
-                      "' and '" + shown(fields[label]) + "'");
+      input.fail_line("the record '" + shown(fields[name]) + "' has two labels: '" +
+                      shown(there->second) + "' and '" + shown(fields[label]) + "'");
     }
   }
   if (labels.empty()) fail(Fault::input, input.label() + ": holds no labels");
@@ -210,7 +210,8 @@ void read_intervals(const LabelledOptions& options, LabelledSet& set) {
                                  std::to_string(region.end)
                            : region.name;
     out.label = region.kept;
-    if (out.label.empty() || out.label == ".") fail(Fault::input, out.place + ": the label is empty");
+    if (out.label.empty() || out.label == ".")
+      fail(Fault::input, out.place + ": the label is empty");
     out.bases = genome.fetch(region.contig, region.begin, region.end);
     if (out.bases.empty()) fail(Fault::input, out.place + ": the interval is empty");
     ++set.tally.records;
@@ -219,7 +220,8 @@ void read_intervals(const LabelledOptions& options, LabelledSet& set) {
   }
 }
 
-// '>' or '@' begins FASTA, FASTQ or SAM. From standard input, which cannot be read twice, comes a table.
+// '>' or '@' begins FASTA, FASTQ or SAM. From standard input, which cannot be read twice, comes a
+// table.
 bool is_sequence_file(const std::string& path) {
   if (path == "-") return false;
   TextInput input(open_input(path), shown_path(path));

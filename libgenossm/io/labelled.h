@@ -1,8 +1,10 @@
 // Labelled sequences: what a classifier is trained and tested on.
 //
-//   TSV (plain, gzip, bgzip, "-"): the first line names the columns, in any order; one of them holds
+//   TSV (plain, gzip, bgzip, "-"): the first line names the columns, in any order; one of them
+//   holds
 //     the sequence, one the label, one (if there) an id;
-//   FASTA, FASTQ, SAM, BAM, CRAM with a table of names and labels, or FASTA and FASTQ with the label
+//   FASTA, FASTQ, SAM, BAM, CRAM with a table of names and labels, or FASTA and FASTQ with the
+//   label
 //     as the first word after the name;
 //   BED and a reference: the label stands in a column.
 //

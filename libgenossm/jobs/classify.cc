@@ -112,9 +112,10 @@ class TagResults final : public Results {
   void put(const SequencePart&, std::span<const double> values) override {
     const int best = naming_.best(values);
     const double p = *std::max_element(values.begin(), values.end());
-    alignments_->result(
-        naming_.labels.empty() ? "" : best < 0 ? "." : naming_.labels[static_cast<std::size_t>(best)],
-        static_cast<float>(p));
+    alignments_->result(naming_.labels.empty() ? ""
+                        : best < 0             ? "."
+                                               : naming_.labels[static_cast<std::size_t>(best)],
+                        static_cast<float>(p));
   }
   void finish() override { alignments_->finish(); }
 
@@ -137,8 +138,9 @@ class ClassifyRun {
       outputs_ = own_->outputs();
       if (own_->kind() != OwnHead::Kind::value) naming_.labels = model.labels;
       if (outputs_ > 1 && own_->kind() == OwnHead::Kind::value) {
-        fail(Fault::checkpoint, model.name + ": a head of several regression targets is not "
-                                             "supported");
+        fail(Fault::checkpoint, model.name +
+                                    ": a head of several regression targets is not "
+                                    "supported");
       }
     }
     naming_.logits = options.logits;
@@ -148,8 +150,7 @@ class ClassifyRun {
 
   JobReport run() {
     SourceOptions from = options_.source;
-    const std::string type =
-        output_type(options_.output, {"tsv", "tsv.gz", "bam", "sam"}, "tsv");
+    const std::string type = output_type(options_.output, {"tsv", "tsv.gz", "bam", "sam"}, "tsv");
     std::unique_ptr<TaggedAlignments> alignments;
     if (type == "bam" || type == "sam") {
       refuse_as_alignments();
@@ -166,8 +167,8 @@ class ClassifyRun {
     JobReport report = embed(model_, device_, embedding, source, [&](const MatrixSpec&) {
       results_ = alignments ? std::unique_ptr<Results>(
                                   std::make_unique<TagResults>(std::move(alignments), naming_))
-                            : std::make_unique<TableResults>(
-                                  options_, naming_, regions && !ids(), provenance());
+                            : std::make_unique<TableResults>(options_, naming_, regions && !ids(),
+                                                             provenance());
       return std::make_unique<Sink>(*this);
     });
     report.records = source.sequences();
@@ -247,8 +248,7 @@ class ClassifyRun {
   void refuse_as_alignments() const {
     const SourceOptions& from = options_.source;
     if (from.inputs.size() != 1 || !from.regions.empty() || !from.regions_file.empty()) {
-      fail(Fault::usage,
-           "alignments are written from one SAM, BAM or CRAM file, without regions");
+      fail(Fault::usage, "alignments are written from one SAM, BAM or CRAM file, without regions");
     }
     if (options_.per_window) fail(Fault::usage, "--per-window writes a table, not alignments");
     if (options_.top > 0) fail(Fault::usage, "--top writes a table, not alignments");

@@ -28,8 +28,8 @@ struct ClassifyOptions {
   RunOptions run;
   std::optional<HeadFile> head;  // none: the checkpoint's own
   OwnHeadOptions own;
-  // Sequences longer than this are cut into windows of this many bases, `run.stride` apart (the last
-  // one ends where the sequence ends). 0: the longest training sequence of the head; for a
+  // Sequences longer than this are cut into windows of this many bases, `run.stride` apart (the
+  // last one ends where the sequence ends). 0: the longest training sequence of the head; for a
   // checkpoint's own head the model's context.
   Index window = 0;
   Combine combine = Combine::mean;

@@ -135,9 +135,8 @@ class EmbedRun {
         if (options_.special_rows) {
           require(w.end - w.begin == pending.label.length, Fault::input,
                   "record '" + pending.label.name + "' has " +
-                      std::to_string(pending.label.length) +
-                      " bases, more than the window of " + std::to_string(window_) +
-                      ". Give a larger --window, or cut it");
+                      std::to_string(pending.label.length) + " bases, more than the window of " +
+                      std::to_string(window_) + ". Give a larger --window, or cut it");
           unit.first = 0;
           unit.count = unit.length;
           unit.reverse_last = unit.length - 1;

@@ -1,8 +1,8 @@
 // FeatureCache: features of a set of sequences kept on disk, so that a second fit starts at once.
 //
 // The key is a text that names all that the features depend on: the model's checksum, precision,
-// device and instruction set, the recipe, and the checksum of the sequences in order. A file holds the
-// whole key and is used only if it is the same.
+// device and instruction set, the recipe, and the checksum of the sequences in order. A file holds
+// the whole key and is used only if it is the same.
 #pragma once
 
 #include <optional>

@@ -121,7 +121,8 @@ std::string figures_text(const ClassificationMetrics& m, const std::vector<std::
   }
   if (classes.size() > 20) return out;
   std::size_t width = 8;
-  for (const std::string& name : classes) width = std::max(width, std::min<std::size_t>(name.size(), 20) + 1);
+  for (const std::string& name : classes)
+    width = std::max(width, std::min<std::size_t>(name.size(), 20) + 1);
   const auto cell = [&](const std::string& text) {
     std::string shown = text.substr(0, 20);
     return std::string(width - std::min(width, shown.size()), ' ') + shown;

@@ -38,7 +38,9 @@ std::string describe(const HeadFile& file) {
 class Reader {
  public:
   explicit Reader(const std::string& path)
-      : path_(path), file_(MappedFile::open(path)), header_(parse_safetensors(file_.bytes(), path)) {
+      : path_(path),
+        file_(MappedFile::open(path)),
+        header_(parse_safetensors(file_.bytes(), path)) {
     const auto format = header_.metadata.find("format");
     if (format == header_.metadata.end() || format->second != kFormat ||
         !header_.metadata.contains("head")) {
@@ -100,8 +102,8 @@ class Reader {
     const auto found = std::find_if(tensors.begin(), tensors.end(),
                                     [&](const TensorInfo& t) { return t.name == name; });
     if (found == tensors.end() || found->dtype != type) {
-      fail(Fault::checkpoint, path_ + ": lacks the tensor " + name + " of type " +
-                                  std::string(name_of(type)));
+      fail(Fault::checkpoint,
+           path_ + ": lacks the tensor " + name + " of type " + std::string(name_of(type)));
     }
     out.resize(static_cast<std::size_t>(found->elements()));
     const auto begin = header_.begin[static_cast<std::size_t>(found - tensors.begin())];
@@ -126,8 +128,8 @@ void write_head(const HeadFile& file, const std::string& path, bool force) {
       {"mean", DType::f64, {head.columns}, bytes_of(head.standardizer.mean)},
       {"scale", DType::f64, {head.columns}, bytes_of(head.standardizer.scale)}};
   if (mlp) {
-    tensors.push_back({"hidden.weight", DType::f32, {head.hidden, head.columns},
-                       bytes_of(head.hidden_weight)});
+    tensors.push_back(
+        {"hidden.weight", DType::f32, {head.hidden, head.columns}, bytes_of(head.hidden_weight)});
     tensors.push_back({"hidden.bias", DType::f32, {head.hidden}, bytes_of(head.hidden_bias)});
   }
   tensors.push_back(
@@ -142,7 +144,8 @@ void require_model(const HeadFile& file, const OpenedModel& model, const std::st
   if (file.model_sha256 == model.sha256) return;
   fail(Fault::checkpoint, path + ": was trained on " + shown(file.model) + " (sha256 " +
                               shown(file.model_sha256) + "), the model is " + model.name +
-                              " (sha256 " + model.sha256 + "). Give the head's model by -m, or train a head for this one");
+                              " (sha256 " + model.sha256 +
+                              "). Give the head's model by -m, or train a head for this one");
 }
 
 }  // namespace genossm

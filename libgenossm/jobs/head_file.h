@@ -1,8 +1,9 @@
 // HeadFile: a fitted head with all that is needed to use it, as a safetensors file.
 //
-// Tensors: mean, scale [columns] (F64), hidden.weight, hidden.bias (mlp), output.weight, output.bias
-// (F32). Metadata: "format": "genossm-head-1"; "head": one line of JSON: kind, labels, model and its
-// checksum, recipe, lengths of the training sequences, figures, provenance (docs/classification.md).
+// Tensors: mean, scale [columns] (F64), hidden.weight, hidden.bias (mlp), output.weight,
+// output.bias (F32). Metadata: "format": "genossm-head-1"; "head": one line of JSON: kind, labels,
+// model and its checksum, recipe, lengths of the training sequences, figures, provenance
+// (docs/classification.md).
 #pragma once
 
 #include <string>
@@ -18,10 +19,10 @@ struct HeadFile {
   std::vector<std::string> labels;  // by class; empty for ridge
   HeadRecipe recipe;
   std::string model, model_sha256, precision;
-  std::string alphabet = "acgt";           // of the model's probabilities: acgt, full
-  Index shortest = 0, longest = 0;         // training sequences, bases
-  std::string test;                        // JSON of the test figures; empty: none were taken
-  Provenance provenance;                   // version, command
+  std::string alphabet = "acgt";    // of the model's probabilities: acgt, full
+  Index shortest = 0, longest = 0;  // training sequences, bases
+  std::string test;                 // JSON of the test figures; empty: none were taken
+  Provenance provenance;            // version, command
 };
 
 // Throws Fault::output.

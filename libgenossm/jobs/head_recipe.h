@@ -1,5 +1,5 @@
-// HeadRecipe: how a sequence becomes the features of a head. It stands in the head file, so that what
-// is classified is read as what was trained on.
+// HeadRecipe: how a sequence becomes the features of a head. It stands in the head file, so that
+// what is classified is read as what was trained on.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
-// OwnHead: the classification head that a checkpoint brings along (CaduceusForSequenceClassification,
-// caduceus.md section 8).
+// OwnHead: the classification head that a checkpoint brings along
+// (CaduceusForSequenceClassification, caduceus.md section 8).
 #pragma once
 
 #include "libgenossm/jobs/classify.h"
@@ -25,7 +25,7 @@ class OwnHead {
  private:
   HeadRecipe recipe_;
   Kind kind_ = Kind::classes;
-  View<const float, 2> weight_;  // [outputs, D]
+  View<const float, 2> weight_;         // [outputs, D]
   bool both_ = false, turned_ = false;  // two strands; the second with its channels reversed
 };
 

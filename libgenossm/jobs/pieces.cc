@@ -26,8 +26,9 @@ bool PieceSource::next(Sequence& sequence) {
     next_begin_ = 0;
   }
   const Index length = current_.length();
-  SequencePart piece{current_.name, current_.contig, std::max<Index>(current_.begin, 0), current_.end,
-              next_begin_, length, true};
+  SequencePart piece{current_.name, current_.contig, std::max<Index>(current_.begin, 0),
+                     current_.end,  next_begin_,     length,
+                     true};
   if (window_ > 0 && !current_.is_ids && next_begin_ + window_ < length) {
     piece.end = next_begin_ + window_;
     piece.last = false;

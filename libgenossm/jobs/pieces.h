@@ -10,11 +10,11 @@
 namespace genossm {
 
 struct SequencePart {
-  std::string name, contig;        // of the sequence it belongs to
-  Index at = 0;                    // where the sequence begins on its contig; 0 without one
-  Index sequence_end = 0;          // its end there
-  Index begin = 0, end = 0;        // bases of the sequence
-  bool last = false;               // of its sequence
+  std::string name, contig;  // of the sequence it belongs to
+  Index at = 0;              // where the sequence begins on its contig; 0 without one
+  Index sequence_end = 0;    // its end there
+  Index begin = 0, end = 0;  // bases of the sequence
+  bool last = false;         // of its sequence
 };
 
 class PieceSource final : public SequenceSource {

@@ -47,7 +47,8 @@ class Run {
 
   // An output that may not be written is found before the work, not after it.
   void refuse_existing() const {
-    for (const OutputRequest* output : {&options_.output, &options_.metrics, &options_.predictions}) {
+    for (const OutputRequest* output :
+         {&options_.output, &options_.metrics, &options_.predictions}) {
       if (output->path.empty() || is_standard_output(output->path)) continue;
       if (!is_device(output->path)) static_cast<void>(AtomicFile(output->path, output->force));
     }
@@ -106,8 +107,9 @@ class Run {
                                " test sequences stand in the training part too (" +
                                std::to_string(leaks_.reverse_pairs) + " as reverse complements)";
       if (!options_.drop_leaks) {
-        ++report_.job.warnings[what + ": the figures flatter the head; --drop-leaks takes them out "
-                                      "of the training part"];
+        ++report_.job.warnings[what +
+                               ": the figures flatter the head; --drop-leaks takes them out "
+                               "of the training part"];
       }
     }
     if (options_.drop_leaks && !leaks_.train_rows.empty()) {
@@ -157,8 +159,8 @@ class Run {
       for (const LabelledRecord& r : records) job.bases += static_cast<Index>(r.bases.size());
       job.windows += features.job.windows;
       job.tokens += features.job.tokens;
-      if (features.cached) job.counts["records with features from the cache"] +=
-          static_cast<Index>(records.size());
+      if (features.cached)
+        job.counts["records with features from the cache"] += static_cast<Index>(records.size());
       for (const auto& [text, n] : features.job.warnings) job.warnings[text] += n;
       job.plan = features.job.plan;
       return std::move(features.rows);
@@ -207,8 +209,8 @@ class Run {
         report_.text = figures_text(m);
       } else {
         const ClassificationMetrics m =
-            classification_metrics(predictions_, truth.labels,
-                                   static_cast<Index>(classes_.size()), options_.bootstrap, cpu_);
+            classification_metrics(predictions_, truth.labels, static_cast<Index>(classes_.size()),
+                                   options_.bootstrap, cpu_);
         figures_ = figures_json(m, classes_);
         report_.text = figures_text(m, classes_);
       }
@@ -260,7 +262,8 @@ class Run {
     Provenance classes;
     if (!regression()) {
       std::vector<Index> rows(classes_.size());
-      for (const std::int32_t label : train_targets_.labels) ++rows[static_cast<std::size_t>(label)];
+      for (const std::int32_t label : train_targets_.labels)
+        ++rows[static_cast<std::size_t>(label)];
       for (std::size_t k = 0; k < rows.size(); ++k) {
         classes.emplace_back(classes_[k], std::to_string(rows[k]));
       }
@@ -273,12 +276,12 @@ class Run {
                                        {"shortest", std::to_string(shortest_)},
                                        {"longest", std::to_string(longest_)},
                                        {"copies", std::to_string(leaks_.train_copies.size())}}));
-    p.emplace_back("leaks",
-                   json_line({{"test_records", std::to_string(leaks_.pairs.size())},
-                              {"as_reverse_complement", std::to_string(leaks_.reverse_pairs)},
-                              {"with_another_label", std::to_string(leaks_.label_conflicts)},
-                              {"dropped_from_train",
-                               std::to_string(options_.drop_leaks ? leaks_.train_rows.size() : 0)}}));
+    p.emplace_back(
+        "leaks", json_line({{"test_records", std::to_string(leaks_.pairs.size())},
+                            {"as_reverse_complement", std::to_string(leaks_.reverse_pairs)},
+                            {"with_another_label", std::to_string(leaks_.label_conflicts)},
+                            {"dropped_from_train",
+                             std::to_string(options_.drop_leaks ? leaks_.train_rows.size() : 0)}}));
     p.emplace_back("fit", json_line({{"kind", json_text(name_of(fitted_.head.kind))},
                                      {"columns", std::to_string(fitted_.head.columns)},
                                      {"l2", json_real(fit.l2)},

@@ -24,7 +24,7 @@ struct TrainHeadOptions {
   bool drop_leaks = false;
   BootstrapOptions bootstrap;
   FeatureCache cache{""};
-  std::string machine;  // feature_key()
+  std::string machine;        // feature_key()
   OutputRequest output;       // the head; empty path: none
   OutputRequest metrics;      // JSON; empty path: none
   OutputRequest predictions;  // TSV: of the test part or out of fold; empty path: none

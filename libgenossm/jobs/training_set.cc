@@ -49,9 +49,8 @@ std::vector<std::string> class_names(const std::vector<LabelledRecord>& records)
   for (const LabelledRecord& record : records) different.insert(record.label);
   std::vector<std::string> names(different.begin(), different.end());
   if (std::all_of(names.begin(), names.end(), [](const auto& n) { return number_of(n); })) {
-    std::stable_sort(names.begin(), names.end(), [](const auto& a, const auto& b) {
-      return *number_of(a) < *number_of(b);
-    });
+    std::stable_sort(names.begin(), names.end(),
+                     [](const auto& a, const auto& b) { return *number_of(a) < *number_of(b); });
   }
   return names;
 }
@@ -68,8 +67,8 @@ Targets targets_of(const std::vector<LabelledRecord>& records,
     if (classes.empty()) {
       const auto value = number_of(record.label);
       if (!value || !std::isfinite(*value)) {
-        fail(Fault::input, record.place + ": the target is '" + shown(record.label) +
-                               "', want a finite number");
+        fail(Fault::input,
+             record.place + ": the target is '" + shown(record.label) + "', want a finite number");
       }
       targets.values.push_back(*value);
       continue;

@@ -1,5 +1,5 @@
-// TaggedAlignments: the alignments of a SAM, BAM or CRAM file again, as SAM or BAM, every one kept and
-// in order, those that were handed out with the class that was found for them:
+// TaggedAlignments: the alignments of a SAM, BAM or CRAM file again, as SAM or BAM, every one kept
+// and in order, those that were handed out with the class that was found for them:
 //   gc:Z  the class        gq:f  its probability (or, of a regression head, the value)
 // An @PG line is added to the header unless the program is not to be named.
 #pragma once

@@ -78,7 +78,8 @@ class SafetensorsWriter : public MatrixWriter {
     return header;
   }
 
-  void integers(SafetensorsOutputHeader& header, const char* name, const std::vector<std::int64_t>& values) {
+  void integers(SafetensorsOutputHeader& header, const char* name,
+                const std::vector<std::int64_t>& values) {
     file_.write(bytes_of(values));
     header.add(name, DType::i64, {static_cast<Index>(values.size())}, bytes_of(values).size());
   }

@@ -15,9 +15,9 @@ struct Word {
   bool sized;  // takes a number after a colon
 };
 constexpr Word kWords[] = {
-    {"mean", PoolPart::Kind::mean, false},     {"max", PoolPart::Kind::max, false},
-    {"first", PoolPart::Kind::first, false},   {"last", PoolPart::Kind::last, false},
-    {"center", PoolPart::Kind::center, true},  {"segments", PoolPart::Kind::segments, true},
+    {"mean", PoolPart::Kind::mean, false},    {"max", PoolPart::Kind::max, false},
+    {"first", PoolPart::Kind::first, false},  {"last", PoolPart::Kind::last, false},
+    {"center", PoolPart::Kind::center, true}, {"segments", PoolPart::Kind::segments, true},
 };
 constexpr Index kMostRows = 1'000'000;
 
@@ -124,10 +124,10 @@ void Pooling::take(Device& where, View<const float, 2> rows) {
     const Index begin = std::clamp<Index>(span.begin - count_, 0, n);
     const Index end = std::clamp<Index>(span.end - count_, begin, n);
     if (begin == end) continue;
-    launch(device, Pool{.kind = span.kind == PoolPart::Kind::max ? Pool::Kind::max
-                                                                 : Pool::Kind::mean,
-                        .x = genossm::rows(rows, begin, end),
-                        .sum = {values_.data() + span.at, {columns_}}});
+    launch(device,
+           Pool{.kind = span.kind == PoolPart::Kind::max ? Pool::Kind::max : Pool::Kind::mean,
+                .x = genossm::rows(rows, begin, end),
+                .sum = {values_.data() + span.at, {columns_}}});
   }
   count_ += n;
 }
@@ -141,9 +141,8 @@ std::vector<float> Pooling::finish() const {
   }
   out.reserve(values_.size());
   for (const Span& span : spans_) {
-    const double count = span.kind == PoolPart::Kind::max
-                             ? 1.0
-                             : static_cast<double>(span.end - span.begin);
+    const double count =
+        span.kind == PoolPart::Kind::max ? 1.0 : static_cast<double>(span.end - span.begin);
     for (std::size_t c = 0; c < static_cast<std::size_t>(columns_); ++c) {
       out.push_back(static_cast<float>(values_[span.at + c] / count));
     }
