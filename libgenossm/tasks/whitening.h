@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "libgenossm/tasks/algebra.h"
+#include "libgenossm/tasks/spectrum.h"
 
 namespace genossm {
 
@@ -21,44 +22,55 @@ class Whitening {
     h.diagonal().array() += l2;
     triangle_ = h.llt().matrixL();
   }
-  // The diagonal alone, of standardised columns: for spaces too large for a factorisation.
-  Whitening(Index columns, double rows, double c, double l2)
-      : columns_(columns), bias_(std::sqrt(c * rows)), diagonal_(std::sqrt(c * rows + l2)) {}
+  // For spaces too large for a factorisation: the curvature along the directions of a Spectrum, and
+  // the mean of what is left along all others. T is the symmetric root.
+  Whitening(const Spectrum& spectrum, double rows, double c, double l2)
+      : columns_(spectrum.directions.rows()),
+        bias_(std::sqrt(c * rows)),
+        spectrum_(&spectrum),
+        rest_(std::sqrt(c * spectrum.rest + l2)),
+        roots_((c * spectrum.values.array() + l2).sqrt()) {}
 
   Vector to_x(Vector u) const {
     each(
         u, [&](auto w) { triangle_.transpose().triangularView<Eigen::Upper>().solveInPlace(w); },
-        [](double& v, double t) { v /= t; });
+        -1);
     return u;
   }
   Vector to_u(Vector x) const {
     each(
-        x, [&](auto w) { w = triangle_.transpose().triangularView<Eigen::Upper>() * w.eval(); },
-        [](double& v, double t) { v *= t; });
+        x, [&](auto w) { w = triangle_.transpose().triangularView<Eigen::Upper>() * w.eval(); }, 1);
     return x;
   }
   // The gradient by u, of the gradient by x.
   void pull(Vector& gradient) const {
     each(
-        gradient, [&](auto w) { triangle_.triangularView<Eigen::Lower>().solveInPlace(w); },
-        [](double& v, double t) { v /= t; });
+        gradient, [&](auto w) { triangle_.triangularView<Eigen::Lower>().solveInPlace(w); }, -1);
   }
 
  private:
-  void each(Vector& v, auto&& on_weights, auto&& scale) const {
+  // power: 1 for T, -1 for its inverse.
+  void each(Vector& v, auto&& by_triangle, int power) const {
     const Index logits = v.size() / (columns_ + 1), n = logits * columns_;
-    if (diagonal_ == 0) {
-      on_weights(Eigen::Map<Matrix>(v.data(), columns_, logits));
+    Eigen::Map<Matrix> weights(v.data(), columns_, logits);
+    if (spectrum_ == nullptr) {
+      by_triangle(weights);
     } else {
-      for (Index i = 0; i < n; ++i) scale(v[i], diagonal_);
+      const auto raised = [power](auto&& root) { return power > 0 ? root : 1 / root; };
+      const Vector extra = roots_.unaryExpr(raised).array() - raised(rest_);
+      const Matrix along = extra.asDiagonal() * (spectrum_->directions.transpose() * weights);
+      weights *= raised(rest_);
+      weights.noalias() += spectrum_->directions * along;
     }
-    for (Index j = 0; j < logits; ++j) scale(v[n + j], bias_);
+    for (Index j = 0; j < logits; ++j) v[n + j] *= power > 0 ? bias_ : 1 / bias_;
   }
 
   Index columns_;
   double bias_;
-  double diagonal_ = 0;  // 0: triangle_ instead
-  Matrix triangle_;
+  Matrix triangle_;  // without a spectrum
+  const Spectrum* spectrum_ = nullptr;
+  double rest_ = 0;
+  Vector roots_;
 };
 
 }  // namespace genossm

@@ -5,9 +5,12 @@
 #include <cmath>
 
 #include "libgenossm/tasks/fit_head.h"
+#include "libgenossm/tasks/gram.h"
 #include "libgenossm/tasks/lbfgs.h"
 #include "libgenossm/tasks/linear_space.h"
 #include "libgenossm/tasks/softmax_loss.h"
+#include "libgenossm/tasks/spectrum.h"
+#include "libgenossm/tasks/whitening.h"
 #include "tests/unit/tasks/random_rows.h"
 
 namespace genossm::testing {
@@ -270,6 +273,45 @@ TEST(Softmax, ChoosesAStrongPenaltyForNoiseAndAWeakOneForSignal) {
   EXPECT_EQ(of_noise.score[0].size(), 5u);
   // The prior alone costs ln 2.
   EXPECT_NEAR(of_noise.mean_score[0], std::log(2.0), 0.02);
+}
+
+// The coordinates of a space too large for a factorisation.
+TEST(Softmax, SpectrumOfRows) {
+  Cpu one(1), two(2);
+  const FeatureRows rows = random_rows(500, 300, 19);
+  const LinearSpace space(rows.table(), {}, one);
+  const Matrix products = gram(space.z(), 0, 500, 1, one);
+  const Spectrum s = sampled_spectrum(space.z(), two);
+  // All rows are in the sample: the directions are those of all.
+  const Index n = s.values.size();
+  EXPECT_LT((s.directions.transpose() * s.directions - Matrix::Identity(n, n)).norm(), 1e-5);
+  EXPECT_LT((products * s.directions - s.directions * s.values.asDiagonal()).norm(),
+            1e-4 * s.values[0]);
+  const Whitening whitening(s, 500, 0.25, 2);
+  RandomStream random(20, 0);
+  Vector x(2 * 301), y(2 * 301);
+  for (Index i = 0; i < x.size(); ++i) x[i] = normal(random);
+  for (Index i = 0; i < y.size(); ++i) y[i] = normal(random);
+  EXPECT_LT((whitening.to_x(whitening.to_u(x)) - x).norm(), 1e-4 * x.norm());
+  Vector pulled = y;
+  whitening.pull(pulled);
+  EXPECT_NEAR(pulled.dot(x), y.dot(whitening.to_x(x)), 1e-6);  // the transpose of to_x
+  const Vector u = whitening.to_u(x);
+  const auto w = x.head(300);
+  EXPECT_NEAR(u.head(300).squaredNorm(), w.dot(0.25 * products * w + 2 * w),
+              1e-3 * u.squaredNorm());
+}
+
+// Wider than what is factorised, rows and columns.
+TEST(Softmax, WideAndLongRowsConverge) {
+  Cpu one(1), two(2);
+  const FeatureRows rows = random_rows(2100, 2070, 21);
+  const Targets targets = random_classes(rows.table(), 2, 0.05, 22);
+  const FittedHead fitted = fit_head(rows.table(), targets, one_l2(100), two);
+  EXPECT_TRUE(fitted.report.converged);
+  EXPECT_LT(fitted.report.iterations, 60);
+  EXPECT_EQ(fitted.head.output_weight,
+            fit_head(rows.table(), targets, one_l2(100), one).head.output_weight);
 }
 
 TEST(Softmax, ConstantColumnsAndRowsThatRepeatDoNoHarm) {
