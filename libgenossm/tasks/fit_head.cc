@@ -75,7 +75,7 @@ void check_rows(const FeatureTable& features, const Targets& targets, const FitO
 
 std::vector<double> default_l2(HeadKind kind) {
   if (kind == HeadKind::mlp) return {1};
-  return {1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4};
+  return {1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4, 1e5};
 }
 
 void choose(const FitTask& task, const std::vector<std::vector<HeldOut>>& held_out,

@@ -27,11 +27,11 @@ class SoftmaxLoss {
   Index present() const;  // classes with a training row
   // Weights 0, biases by the classes' parts of the training rows.
   Vector start() const;
-  // Mean over classes of p (1 - p) at the start: how strongly the loss curves there.
-  double curvature() const;
+  // Mean over training rows and classes present of p (1 - p): how strongly the loss curves at x.
+  double curvature(const Vector& x) const;
 
   // sum -ln p(label) + l2/2 |weights|^2 and its gradient. Products in float, sums over more than
-  // 128 rows in double. One call at a time.
+  // 256 rows in double. One call at a time.
   double evaluate(const Vector& x, double l2, Vector& gradient, Cpu& cpu);
   // sum -ln p(label) over rows [begin, end) whose class has a training row; adds their number to
   // `counted`. p is no less than 2.2e-16.
@@ -50,6 +50,9 @@ class SoftmaxLoss {
   double residual(float* row, std::int32_t label, const double* bias) const;
   void evaluate(Block& block, const FloatMatrix& weights, const double* bias) const;
   FloatMatrix weights_of(const Vector& x) const;
+  // see(r, loss of row r, residuals of row r) for rows [begin, end), in order.
+  template <class See>
+  void each_row(const Vector& x, Index begin, Index end, const See& see) const;
 
   const LinearSpace* space_;
   const std::vector<std::int32_t>* labels_;
