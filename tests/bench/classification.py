@@ -16,7 +16,7 @@ import random
 import subprocess
 import tempfile
 
-# layer, pool, strand, type; S stands for the number of segments that suits the length.
+# layer, pool, strand, type; S and F stand for numbers of segments that suit the length.
 WAYS = [
     ("last", "mean", "avg", "softmax"),
     ("last", "mean+max", "both", "softmax"),
@@ -27,11 +27,15 @@ WAYS = [
     ("last", "max+segments:S", "fwd", "softmax"),
     ("2,4,6,last", "center:1+center:8", "both", "softmax"),
     ("4,last", "mean+max", "both", "mlp"),
+    ("1", "segments:F", "fwd", "softmax"),
+    ("2", "segments:F", "fwd", "softmax"),
 ]
 
 
-def segments(length):
-    return 14 if length < 60 else 16
+def with_segments(pool, length):
+    short = length < 60
+    return pool.replace("segments:S", f"segments:{14 if short else 16}").replace(
+        "segments:F", f"segments:{21 if short else 32}")
 
 
 class Set:
@@ -56,7 +60,7 @@ class Set:
 
 def train(options, data, way, scratch, final):
     layer, pool, strand, kind = way
-    pool = pool.replace("segments:S", f"segments:{segments(data.length)}")
+    pool = with_segments(pool, data.length)
     metrics = scratch / f"{data.name}.{layer}.{pool}.{strand}.{kind}.{final}.json"
     words = [options.genossm, "train-head", "--layer", layer, "--pool", pool, "--strand", strand,
              "--type", kind, "--metrics", metrics, "--no-cache", "-q", "--force", "-@", options.threads,
@@ -107,7 +111,9 @@ def main():
         for data in sets:
             way = min((job.result() for job in tried[data.name]), key=lambda row: row[0])[1]
             finals.append((data, pool.submit(train, options, data, way, scratch, True)))
-        for data, job in finals:
+        data_of = {job: data for data, job in finals}
+        for job in concurrent.futures.as_completed(data_of):
+            data = data_of[job]
             loss, way, result = job.result()
             figures, fit, seconds = result["figures"], result["fit"], result["seconds"]
             table.writerow([data.name, *way, fit["columns"], fit["l2"], f"{loss:.4f}", figures["records"],
