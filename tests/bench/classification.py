@@ -75,7 +75,7 @@ def train(options, data, way, scratch, final):
     if done.returncode != 0:
         raise RuntimeError(f"{data.name} {way}: {done.stderr}")
     result = json.loads(metrics.read_text())
-    loss = min(result["fit"]["cross_validated_loss"])
+    loss = min(x for x in result["fit"]["cross_validated_loss"] if x is not None)
     print(f"{data.name}\t{' '.join(way)}\t{'final' if final else 'tried'}\t{loss:.4f}", flush=True)
     return loss, way, result
 
