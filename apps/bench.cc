@@ -43,6 +43,9 @@ std::string fixed(double value, int digits) {
   return text;
 }
 
+// What was not measured, as the products alone on a GPU, has no number.
+std::string measured(double value, int digits) { return value > 0 ? fixed(value, digits) : "-"; }
+
 class Bench {
  public:
   explicit Bench(const Options& options)
@@ -61,9 +64,10 @@ class Bench {
     const ModelSpeed speed = measure_model(model, device_, request);
     const std::string precision = model.card().precision == Precision::bf16 ? "bf16" : "fp32";
     std::cout << name << '\t' << precision << '\t' << speed.threads << '\t' << request.tokens
-              << '\t' << fixed(speed.tokens_per_s, 0) << '\t' << fixed(speed.gemm_tokens_per_s, 0)
-              << '\t' << fixed(speed.ratio, 3) << '\t' << fixed(speed.cpu_ratio, 3) << '\t'
-              << fixed(speed.gemm_gflops, 1) << std::endl;
+              << '\t' << fixed(speed.tokens_per_s, 0) << '\t'
+              << measured(speed.gemm_tokens_per_s, 0) << '\t' << measured(speed.ratio, 3) << '\t'
+              << measured(speed.cpu_ratio, 3) << '\t' << measured(speed.gemm_gflops, 1)
+              << std::endl;
     rows_.push_back(json_line({{"model", json_text(name)},
                                {"precision", json_text(precision)},
                                {"threads", std::to_string(speed.threads)},
@@ -91,6 +95,9 @@ class Bench {
   }
 
   void ops() {
+    if (as_cuda(device_) != nullptr) {
+      fail(Fault::usage, "--suite ops measures the ops of a CPU; use --device cpu");
+    }
     Cpu& cpu = std::get<Cpu>(device_);
     const MachineSpeed machine = measure_machine(cpu);
     std::cout << "# copy " << fixed(machine.copy_gbytes_per_s, 1) << " GB/s, multiply-adds "

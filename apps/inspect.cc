@@ -79,7 +79,7 @@ Facts model_facts(const OpenedModel& model) {
   return facts;
 }
 
-Plan plan_for(const OpenedModel& model, const Options& options, Index window) {
+Plan plan_for(const OpenedModel& model, const Options& options, Index window, Device& device) {
   PlanRequest request;
   request.window = window;
   request.chunk = options.work.chunk;
@@ -88,23 +88,27 @@ Plan plan_for(const OpenedModel& model, const Options& options, Index window) {
   request.strand = options.work.strand.empty() ? default_strand(model, false, false)
                                                : parse_strand(options.work.strand);
   request.columns = model.model.card().d_model;
+  if constexpr (build::has_cuda) {
+    if (const Cuda* cuda = as_cuda(device)) request.device_memory = cuda->free_memory() / 10 * 9;
+  }
   return make_plan(model.model.card(), request);
 }
 
 std::string mebibytes(Index bytes) { return with_commas((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 
-void print_memory(const OpenedModel& model, const Options& options) {
+void print_memory(const OpenedModel& model, const Options& options, Device& device) {
   std::cout << "peak memory by length, " << options.model.thread_count() << " threads:\n";
   for (const Index length : {Index{1'000}, Index{10'000}, Index{100'000}, Index{1'000'000}}) {
     std::cout << "  " << std::right << std::setw(10) << with_commas(length) << " tokens  "
-              << mebibytes(plan_for(model, options, length).peak_bytes) << '\n';
+              << mebibytes(plan_for(model, options, length, device).peak_bytes) << '\n';
   }
 }
 
-void print_json(const Checkpoint& checkpoint, const OpenedModel& model, const Options& options) {
+void print_json(const Checkpoint& checkpoint, const OpenedModel& model, const Options& options,
+                Device& device) {
   const Card& card = model.model.card();
-  const Plan plan =
-      plan_for(model, options, options.work.window > 0 ? options.work.window : model.context);
+  const Plan plan = plan_for(model, options,
+                             options.work.window > 0 ? options.work.window : model.context, device);
   std::string tensors = "[";
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     tensors +=
@@ -144,12 +148,12 @@ void run(const Options& options) {
   }
   const OpenedModel model = options.model.open(device, options.json);
   if (options.json) {
-    print_json(checkpoint, model, options);
+    print_json(checkpoint, model, options, device);
     return;
   }
   print(model_facts(model));
   std::cout << "every tensor of the file is accounted for\n";
-  print_memory(model, options);
+  print_memory(model, options, device);
   if (!options.plan) return;
   const Index window = options.work.window > 0      ? options.work.window
                        : model.model.card().two_way ? model.context
@@ -157,7 +161,7 @@ void run(const Options& options) {
   std::cout << "plan for "
             << (window > 0 ? "windows of " + with_commas(window) + " tokens" : "any length")
             << ":\n"
-            << plan_text(plan_for(model, options, window)) << '\n';
+            << plan_text(plan_for(model, options, window, device)) << '\n';
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ std::string plan_json(const Plan& plan) {
                     {"lanes", std::to_string(plan.lanes)},
                     {"weight_bytes", std::to_string(plan.weight_bytes)},
                     {"lane_bytes", std::to_string(plan.lane_bytes)},
+                    {"device_bytes", std::to_string(plan.device_bytes)},
                     {"peak_bytes", std::to_string(plan.peak_bytes)}});
 }
 
@@ -49,12 +50,20 @@ std::string plan_text(const Plan& plan) {
                          ? "layer-major (a window goes through one layer after the other)"
                          : "chunk-major (a chunk goes through all layers, states carried)") +
          "\nchunk " + with_commas(plan.chunk) + " tokens\nlanes " + std::to_string(plan.lanes) +
-         "\nweights " + mebibytes(plan.weight_bytes) + "\nmemory for each lane " +
-         mebibytes(plan.lane_bytes) + "\npeak memory " + mebibytes(plan.peak_bytes);
+         "\nweights " + mebibytes(plan.weight_bytes) +
+         (plan.cuda ? "\ndevice memory for a batch " + mebibytes(plan.device_bytes) + ", free " +
+                          mebibytes(plan.device_free)
+                    : "") +
+         "\nmemory for each lane " + mebibytes(plan.lane_bytes) + "\npeak memory " +
+         mebibytes(plan.peak_bytes);
 }
 
 void report(const Finished& finished, const ReportOptions& options) {
-  const JobReport& job = *finished.report;
+  JobReport job = *finished.report;
+  if (job.plan.halved_to > 0) {
+    ++job.warnings["device memory was short: batches of " + with_commas(job.plan.halved_to) +
+                   " tokens instead of " + with_commas(job.plan.chunk)];
+  }
   const double rate = finished.seconds > 0 ? static_cast<double>(job.bases) / finished.seconds : 0;
   if (!options.quiet) {
     for (const auto& [text, n] : job.warnings) {

@@ -36,6 +36,14 @@ struct Taps {
   }
 };
 
+// Into shared memory behind the thread's back.
+template <int kBytes>
+__device__ __forceinline__ void copy_later(void* to, const void* from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(to))),
+               "l"(from), "n"(kBytes));
+}
+
 template <class T, int V, int W, bool kForward, bool kReverse>
 __global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
   const auto& op = strips.op;
@@ -92,34 +100,46 @@ __global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
     }
     store_pack<T, V>(y.row(sequence.begin + t) + c, sum);
   };
-  // Away from the ends of a sequence inputs are taken as they lie, a few tokens ahead of their use.
+  // Inputs come some groups of tokens ahead, into a thread's own places in shared memory where they
+  // are wide enough for that: registers would not hold as many.
   using Raw = Pack<T, V>;
+  constexpr bool kShared = sizeof(Raw) >= 4;
+  constexpr int kRing = kShared ? 5 : 1;
+  __shared__ Raw ring[kRing][kAtOnce][kShared ? kThreads : 1];
   Raw next[kAtOnce];
   const T* from = op.x.row(sequence.begin + t0 + kAhead) + c;
   const Index step = op.x.stride[0];
-  const auto fetch = [&](Index t) {
-    if (t + kAtOnce <= L) {
+  const auto fetch = [&](Index t, int slot) {  // the inputs that token t and the next ones add
 #pragma unroll
-      for (int j = 0; j < kAtOnce; ++j) next[j] = *reinterpret_cast<const Raw*>(from + j * step);
-    } else {
-#pragma unroll
-      for (int j = 0; j < kAtOnce; ++j) {
-        if (t + j < L) next[j] = *reinterpret_cast<const Raw*>(from + j * step);
+    for (int j = 0; j < kAtOnce; ++j) {
+      if (t < t1 && t + kAhead + j < L) {
+        if constexpr (kShared) {
+          copy_later<sizeof(Raw)>(&ring[slot][j][threadIdx.x], from + j * step);
+        } else {
+          next[j] = *reinterpret_cast<const Raw*>(from + j * step);
+        }
       }
     }
     from += kAtOnce * step;
+    if constexpr (kShared) asm volatile("cp.async.commit_group;");
   };
-  fetch(t0 + kAhead);
+  constexpr int kEarly = kShared ? kRing - 1 : 1;  // groups on their way
+#pragma unroll
+  for (int g = 0; g < kEarly; ++g) fetch(t0 + g * kAtOnce, g);
+  int slot = 0, free = kEarly % kRing;
   for (Index t = t0; t < t1; t += kAtOnce) {
     const bool inside = t + kAtOnce + kAhead <= L;
+    if constexpr (kShared) asm volatile("cp.async.wait_group %0;" ::"n"(kEarly - 1) : "memory");
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
+      if constexpr (kShared) next[j] = ring[slot][j][threadIdx.x];
 #pragma unroll
       for (int i = 0; i < V; ++i) {
         x[kWindow - 1 + j][i] = inside || t + j + kAhead < L ? to_float(next[j].v[i]) : 0.0f;
       }
     }
-    if (t + kAtOnce < t1) fetch(t + kAtOnce + kAhead);
+    fetch(t + kEarly * kAtOnce, free);
+    slot = slot + 1 == kRing ? 0 : slot + 1, free = free + 1 == kRing ? 0 : free + 1;
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
       if (t + j >= t1) break;

@@ -71,6 +71,9 @@ Index Cuda::free_memory() const {
   return static_cast<Index>(free);
 }
 
+void Cuda::limit_memory(Index bytes) { impl_->allowance->limit = bytes; }
+Index Cuda::used_memory() const { return impl_->allowance->used; }
+
 void Cuda::wait() { ok(cudaStreamSynchronize(impl_->stream)); }
 
 void Cuda::copy_in(void* to, const void* from, Index bytes) {
@@ -129,17 +132,22 @@ Index Cuda::scratch_bytes() const { return impl_->scratch_bytes; }
 
 std::shared_ptr<void> cuda_memory(const Cuda& cuda, Index bytes) {
   const int index = cuda.index();
+  const std::shared_ptr<CudaAllowance> allowance = cuda.impl().allowance;
+  const Index limit = allowance->limit;
   void* memory = nullptr;
   ok(cudaSetDevice(index));
-  if (cudaMalloc(&memory, static_cast<std::size_t>(bytes)) != cudaSuccess) {
+  if ((limit >= 0 && allowance->used + bytes > limit) ||
+      cudaMalloc(&memory, static_cast<std::size_t>(bytes)) != cudaSuccess) {
     cudaGetLastError();
     fail(Fault::memory, "cuda: " + std::to_string(bytes >> 20) +
                             " MiB of device memory are wanted, " +
                             std::to_string(cuda.free_memory() >> 20) + " MiB are free");
   }
-  return {memory, [index](void* p) {
+  allowance->used += bytes;
+  return {memory, [index, allowance, bytes](void* p) {
             cudaSetDevice(index);
             cudaFree(p);
+            allowance->used -= bytes;
           }};
 }
 

@@ -27,6 +27,11 @@ class Cuda {
   Index total_memory() const;  // bytes
   Index free_memory() const;
 
+  // Allocations that would bring what this Cuda has handed out above `bytes` fail as if the GPU
+  // were full; -1: no limit. free_memory() does not know of it. For tests.
+  void limit_memory(Index bytes);
+  Index used_memory() const;  // handed out and not yet given back
+
   // Until all work asked for is done; throws Fault::device for whatever went wrong in it.
   void wait();
 

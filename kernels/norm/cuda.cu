@@ -81,6 +81,85 @@ __global__ void __launch_bounds__(kWarps * 32) norm_kernel(BasicNorm<X, Y> op) {
   }
 }
 
+// D of exactly 32 * kWide * kPacks, the usual widths: 16-byte loads, all of a row's on their way
+// before the first is used. No residual.
+constexpr int kWide = 8;
+
+template <class X, class Y, int kPacks, NormGate kGate>
+__global__ void __launch_bounds__(kWarps * 32) norm_wide_kernel(BasicNorm<X, Y> op) {
+  const Index t = static_cast<Index>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const int first = static_cast<int>(threadIdx.x) % 32 * kWide;
+  if (t >= op.x.extent[0]) return;
+  const X* x = op.x.row(t) + first;
+  const Y* z = op.z.row(t) + first;
+  float v[kPacks][kWide], gate[kPacks][kWide];
+#pragma unroll
+  for (int k = 0; k < kPacks; ++k) load_pack<X, kWide>(x + k * 32 * kWide, v[k]);
+  if constexpr (kGate != NormGate::none) {
+#pragma unroll
+    for (int k = 0; k < kPacks; ++k) load_pack<Y, kWide>(z + k * 32 * kWide, gate[k]);
+  }
+  float sum = 0;
+#pragma unroll
+  for (int k = 0; k < kPacks; ++k) {
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) {
+      if constexpr (kGate != NormGate::none) gate[k][i] = silu_of<Y>(gate[k][i]);
+      if constexpr (kGate == NormGate::before) v[k][i] *= gate[k][i];
+      sum += v[k][i];
+    }
+  }
+  constexpr float kShare = 1.0f / (32 * kWide * kPacks);
+  const float mean = op.kind == NormKind::layer ? warp_sum(sum) * kShare : 0.0f;
+  float squares = 0;
+#pragma unroll
+  for (int k = 0; k < kPacks; ++k) {
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) {
+      v[k][i] -= mean;
+      squares = fmaf(v[k][i], v[k][i], squares);
+    }
+  }
+  const float scale = 1.0f / sqrtf(warp_sum(squares) * kShare + op.eps);
+  Y* y = op.y.row(t) + first;
+#pragma unroll
+  for (int k = 0; k < kPacks; ++k) {
+    const int d = first + k * 32 * kWide;
+    float w[kWide], b[kWide] = {};
+    load_pack<float, kWide>(op.weight.data + d, w);
+    if (!op.bias.empty()) load_pack<float, kWide>(op.bias.data + d, b);
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) {
+      v[k][i] = fmaf(v[k][i] * scale, w[i], b[i]);
+      if constexpr (kGate == NormGate::after) v[k][i] *= gate[k][i];
+    }
+    if (op.accumulate) {
+      float before[kWide];
+      load_pack<Y, kWide>(y + k * 32 * kWide, before);
+#pragma unroll
+      for (int i = 0; i < kWide; ++i) v[k][i] += before[i];
+    }
+    store_pack<Y, kWide>(y + k * 32 * kWide, v[k]);
+  }
+}
+
+template <class X, class Y, int kPacks>
+void start_wide(Cuda& cuda, const BasicNorm<X, Y>& op, unsigned blocks) {
+  constexpr int kThreads = kWarps * 32;
+  switch (op.gate) {
+    case NormGate::none:
+      norm_wide_kernel<X, Y, kPacks, NormGate::none><<<blocks, kThreads, 0, stream_of(cuda)>>>(op);
+      break;
+    case NormGate::before:
+      norm_wide_kernel<X, Y, kPacks, NormGate::before>
+          <<<blocks, kThreads, 0, stream_of(cuda)>>>(op);
+      break;
+    case NormGate::after:
+      norm_wide_kernel<X, Y, kPacks, NormGate::after><<<blocks, kThreads, 0, stream_of(cuda)>>>(op);
+      break;
+  }
+}
+
 // Any D, any group, any alignment: every pass reads the row again.
 template <class X, class Y>
 __global__ void __launch_bounds__(kWarps * 32) norm_any_kernel(BasicNorm<X, Y> op) {
@@ -124,12 +203,19 @@ void run_any(Cuda& cuda, const BasicNorm<X, Y>& op) {
   const auto [L, D] = op.x.extent;
   if (L == 0 || D == 0) return;
   const auto blocks = static_cast<unsigned>(div_up(L, kWarps));
-  const auto fits = [](const auto& view) {
-    return view.empty() || aligned_for(view.data, view.stride[0], V);
+  const auto fits = [](const auto& view, int pack) {
+    return view.empty() || aligned_for(view.data, view.stride[0], pack);
   };
   const bool whole = op.group == 0 || op.group == D;
-  if (whole && D % V == 0 && D <= 32 * V * 16 && fits(op.x) && fits(op.residual) && fits(op.z) &&
-      fits(op.y) && aligned_for(op.weight.data, 0, V) && aligned_for(op.bias.data, 0, V)) {
+  if (whole && op.residual.empty() && (D == 256 || D == 512 || D == 1024) && fits(op.x, kWide) &&
+      fits(op.z, kWide) && fits(op.y, kWide) && aligned_for(op.weight.data, 0, kWide) &&
+      aligned_for(op.bias.data, 0, kWide)) {
+    D == 256   ? start_wide<X, Y, 1>(cuda, op, blocks)
+    : D == 512 ? start_wide<X, Y, 2>(cuda, op, blocks)
+               : start_wide<X, Y, 4>(cuda, op, blocks);
+  } else if (whole && D % V == 0 && D <= 32 * V * 16 && fits(op.x, V) && fits(op.residual, V) &&
+             fits(op.z, V) && fits(op.y, V) && aligned_for(op.weight.data, 0, V) &&
+             aligned_for(op.bias.data, 0, V)) {
     if (D <= 32 * V * 2) {
       norm_kernel<X, Y, 2><<<blocks, kWarps * 32, 0, stream_of(cuda)>>>(op);
     } else if (D <= 32 * V * 8) {

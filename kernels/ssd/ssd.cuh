@@ -57,7 +57,7 @@ __device__ __forceinline__ float ssd_step(const BasicSsd<T>& op, Index row, int 
   return d != d ? d : fminf(fmaxf(d, op.dt_min), op.dt_max);
 }
 
-// Phases 1 and 3. Any sizes and types (any.cu), and tensor cores for bf16 (chunks.cu).
+// Phases 1 and 3. Any sizes and types (any.cu), and tensor cores for bf16 (chunk_*.cu).
 template <class T>
 void ssd_any_ends(Cuda& cuda, const SsdScan<T>& scan);
 template <class T>

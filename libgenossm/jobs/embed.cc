@@ -1,7 +1,9 @@
 #include "libgenossm/jobs/embed.h"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
+#include <limits>
 
 #include "libgenossm/jobs/npy_ids.h"
 #include "libgenossm/runtime/windows.h"
@@ -170,6 +172,47 @@ class EmbedRun {
   }
 
   void flush() {
+    if (!per_base() && pooling_.sums() &&
+        executor_.reduces(units_, static_cast<Index>(waiting_.size()))) {
+      flush_reduced();
+    } else {
+      flush_rows();
+    }
+    require(waiting_.empty(), Fault::internal, "embed: windows without rows");
+    units_.clear();
+    waiting_tokens_ = 0;
+  }
+
+  // The records' sums come from where their rows were computed.
+  void flush_reduced() {
+    const Index columns = executor_.columns(), records = static_cast<Index>(waiting_.size());
+    std::vector<Index> record_of;
+    for (std::size_t r = 0; r < waiting_.size(); ++r) {
+      record_of.insert(record_of.end(), static_cast<std::size_t>(waiting_[r].windows_left),
+                       static_cast<Index>(r));
+    }
+    const auto n = static_cast<std::size_t>(records * columns);
+    std::vector<double> sum(n, 0.0), max;
+    if (pooling_.maxima()) max.assign(n, -std::numeric_limits<double>::infinity());
+    executor_.reduce(units_, record_of, {sum.data(), {records, columns}},
+                     {max.empty() ? nullptr : max.data(), {records, columns}}, [&](Index done) {
+                       rows_done_ += done;
+                       if (options_.run.progress) options_.run.progress(rows_done_, total_bases_);
+                     });
+    for (Index r = 0; r < records; ++r) {
+      writer_->begin_record(waiting_.front().label);
+      pooling_.begin(waiting_.front().rows);
+      const double* mine = sum.data() + r * columns;
+      pooling_.put(mine, max.empty() ? nullptr : max.data() + r * columns);
+      // NaN and infinity survive a sum.
+      for (Index c = 0; c < columns; ++c) {
+        if (!std::isfinite(mine[c])) waiting_.front().finite = false;
+      }
+      close_record();
+    }
+  }
+
+  void flush_rows() {
     std::size_t done = 0;  // units finished
     open_next();
     executor_.run(units_, [&](Index u, Index first, View<const float, 2> rows) {
@@ -189,10 +232,7 @@ class EmbedRun {
         open_next();
       }
     });
-    require(done == units_.size() && waiting_.empty(), Fault::internal,
-            "embed: windows without rows");
-    units_.clear();
-    waiting_tokens_ = 0;
+    require(done == units_.size(), Fault::internal, "embed: windows without rows");
   }
 
   // Begins the record at the front; empty records are written at once.

@@ -9,6 +9,7 @@ namespace genossm {
 namespace {
 
 enum ResultSlot : int { kTokens, kStream, kCaptured, kLogits };
+constexpr int kTokensMark = 3;  // and 4
 
 }  // namespace
 
@@ -101,7 +102,14 @@ void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state) {
     sequences.push_back({span.begin, span.end, state, span.first == 0, 0});
   }
   table_.assign(cuda, std::move(sequences));
-  cuda.copy_in(tokens, batch.tokens.data(), L * 4);
+  Pinned& waiting = tokens_[tokens_side_];
+  cuda.wait_for(kTokensMark + tokens_side_);  // the batch before the last has read them
+  waiting.want(cuda, L * 4);
+  std::copy(batch.tokens.begin(), batch.tokens.end(),
+            static_cast<std::int32_t*>(waiting.memory.get()));
+  cuda.copy_in_later(tokens, waiting.memory.get(), L * 4);
+  cuda.mark(kTokensMark + tokens_side_);
+  tokens_side_ = 1 - tokens_side_;
   cuda.mark(kBegunMark);
 
   net_.embed(cuda, {tokens, {L}}, x);
@@ -121,13 +129,7 @@ void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state) {
 
 void CudaLane::send(Cuda& cuda, Index rows, int side) {
   Pinned& pinned = pinned_[side];
-  const Index bytes = rows * columns_ * Index{sizeof(float)};
-  if (pinned.bytes < bytes) {
-    pinned.memory.reset();
-    pinned.bytes = 0;
-    pinned.memory = cuda_pinned(cuda, bytes);
-    pinned.bytes = bytes;
-  }
+  pinned.want(cuda, rows * columns_ * Index{sizeof(float)});
   cuda.copy_out_later(pinned.memory.get(), rows_.data, rows, columns_ * Index{sizeof(float)},
                       rows_.stride[0] * Index{sizeof(float)});
   cuda.mark(side);
@@ -160,11 +162,7 @@ void CudaLane::run(Cuda& cuda, std::span<const Tokens> sequences, const Lane::Em
       // Less at once may do; a single two-way sequence cannot be cut.
       const bool can_shrink = chunk_ > kCudaSegment && (with_state || batch.spans.size() > 1);
       if (error.fault() != Fault::memory || !can_shrink) throw;
-      cuda.wait();
-      scratch_.clear();
-      results_.clear();
-      const auto rows = static_cast<Index>(batch.tokens.size());
-      chunk_ = std::max(kCudaSegment, std::min(chunk_, rows) / 2 / kCudaSegment * kCudaSegment);
+      shrink(cuda, static_cast<Index>(batch.tokens.size()));
       sequence = from;
       done = from_token;
       continue;
@@ -174,6 +172,13 @@ void CudaLane::run(Cuda& cuda, std::span<const Tokens> sequences, const Lane::Em
     side = 1 - side;
   }
   if (arriving) hand_out(cuda, *arriving, emit);
+}
+
+void CudaLane::shrink(Cuda& cuda, Index rows) {
+  cuda.wait();
+  scratch_.clear();
+  results_.clear();
+  chunk_ = std::max(kCudaSegment, std::min(chunk_, rows) / 2 / kCudaSegment * kCudaSegment);
 }
 
 void CudaLane::advance(Cuda& cuda, Tokens tokens, float* state, bool fresh,

@@ -19,12 +19,15 @@ class CudaLane {
   void run(Cuda& cuda, std::span<const Tokens> sequences, const Lane::Emit& emit);
   void advance(Cuda& cuda, Tokens tokens, float* state, bool fresh, const Lane::Emit& emit);
 
-  // The batch alone, its rows left on the device: [tokens, columns]. For benchmarks.
+  // The batch alone, its rows left on the device: [tokens, columns], the sequences one after the
+  // other. Throws Fault::internal unless they fit into one batch; a single one always does.
   View<const float, 2> forward(Cuda& cuda, std::span<const Tokens> sequences);
   // The mark that a batch passes when its tokens are on the device.
   static constexpr int kBegunMark = 5;
 
   Index chunk() const { return chunk_; }
+  // After Fault::memory: gives all back and halves the chunk, which was used for `rows`.
+  void shrink(Cuda& cuda, Index rows);
   Index device_bytes() const;
 
  private:
@@ -63,8 +66,18 @@ class CudaLane {
   struct Pinned {
     std::shared_ptr<void> memory;
     Index bytes = 0;
+    void want(const Cuda& cuda, Index size) {
+      if (bytes >= size) return;
+      memory.reset();
+      bytes = 0;
+      memory = cuda_pinned(cuda, size);
+      bytes = size;
+    }
   };
   Pinned pinned_[2];
+  // Tokens wait in page-locked memory, so that the next batch is put together while one computes.
+  Pinned tokens_[2];
+  int tokens_side_ = 0;
 };
 
 }  // namespace genossm

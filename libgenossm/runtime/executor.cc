@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "libgenossm/runtime/cuda_lane.h"
+
 namespace genossm {
 
 std::vector<std::int32_t> reverse_complement(std::span<const std::int32_t> tokens,
@@ -95,6 +97,7 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
     tokens += length;
   }
   flush(units.size());
+  note_shortage();
 }
 
 void Executor::stream(const Unit& unit, Index index, const Take& take) {
@@ -114,6 +117,30 @@ void Executor::stream(const Unit& unit, Index index, const Take& take) {
   }
 }
 
+Index Executor::tokens_of(const Unit& unit, bool reverse, std::vector<std::int32_t>& ids) const {
+  ids.resize(static_cast<std::size_t>(unit.length));
+  if (!reverse) {
+    unit.tokens(0, ids);
+    return unit.first;
+  }
+  // Row first + k of the forward strand is row last - k of the other.
+  if (model_.card().strands) {
+    unit.tokens(0, ids);
+    ids = reverse_complement(ids, model_.complement());
+    return unit.length - unit.first - unit.count;
+  }
+  unit.reverse_tokens(0, ids);
+  return unit.reverse_last - unit.count + 1;
+}
+
+// What happened to the batches, for the report.
+void Executor::note_shortage() {
+  if constexpr (build::has_cuda) {
+    const CudaLane* lane = wide_->on_cuda();
+    if (lane != nullptr && lane->chunk() < plan_.chunk) plan_.halved_to = lane->chunk();
+  }
+}
+
 void Executor::run_items(Device& device, Lane& lane, std::span<const Unit> units,
                          std::span<Item> items) {
   struct Member {
@@ -129,19 +156,7 @@ void Executor::run_items(Device& device, Lane& lane, std::span<const Unit> units
       const Unit& unit = units[item.units[i]];
       item.offset.push_back(total);
       total += unit.count;
-      auto& ids = tokens.emplace_back(static_cast<std::size_t>(unit.length));
-      // Row first + k of the forward strand is row last - k of the other.
-      Index first = unit.first;
-      if (!item.reverse) {
-        unit.tokens(0, ids);
-      } else if (model_.card().strands) {
-        unit.tokens(0, ids);
-        ids = reverse_complement(ids, model_.complement());
-        first = unit.length - unit.first - unit.count;
-      } else {
-        unit.reverse_tokens(0, ids);
-        first = unit.reverse_last - unit.count + 1;
-      }
+      const Index first = tokens_of(unit, item.reverse, tokens.emplace_back());
       members.push_back({&item, i, first});
     }
     item.rows = Buffer<float>(total * lane_columns_);

@@ -53,8 +53,20 @@ class Executor {
   using Take = std::function<void(Index, Index, View<const float, 2>)>;
   void run(std::span<const Unit> units, const Take& take);
 
+  // The same with rows reduced on the GPU instead of handed out: sum [records, columns()] += the
+  // rows of a record's units, in token order, and max likewise (empty: not wanted); the bits of
+  // Pool. record_of: of each unit, rising. done(rows) after each batch.
+  bool reduces(std::span<const Unit> units, Index records) const;
+  void reduce(std::span<const Unit> units, std::span<const Index> record_of, View<double, 2> sum,
+              View<double, 2> max, const std::function<void(Index)>& done);
+
  private:
   struct Item;
+  struct Reduction;
+  void reduce_batch(Reduction& reduction, std::size_t begin, std::size_t end);
+  // One strand's tokens of a unit, and the place of the first wanted row among them.
+  Index tokens_of(const Unit& unit, bool reverse, std::vector<std::int32_t>& ids) const;
+  void note_shortage();
   void wave(std::span<const Unit> units, Index first_unit, const Take& take);
   void stream(const Unit& unit, Index index, const Take& take);
   void run_items(Device& device, Lane& lane, std::span<const Unit> units, std::span<Item> items);

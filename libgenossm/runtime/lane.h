@@ -41,6 +41,9 @@ class Lane {
   };
   void advance_all(Device& device, std::span<const Stream> streams, const Emit& emit);
 
+  // What does the work on a GPU; null elsewhere.
+  CudaLane* on_cuda() const { return cuda_.get(); }
+
   // A sequence may be cut at multiples of so many tokens without changing a bit.
   Index tile() const { return model_.card().cuda ? kCudaSegment : kTile; }
 

@@ -44,15 +44,16 @@ Timing run_model(const Model& model, Executor& executor, const SpeedRequest& req
 }  // namespace
 
 ModelSpeed measure_model(const Model& model, Device& device, const SpeedRequest& request) {
-  require(std::holds_alternative<Cpu>(device), Fault::device,
-          "bench: the product replay runs on the Cpu alone");
+  require(as_cuda(device) != nullptr || std::holds_alternative<Cpu>(device), Fault::device,
+          "bench: there is nothing to be learnt from the speed of the definition");
   require(request.tokens > 0 && request.sequences > 0 && request.repetitions > 0, Fault::usage,
           "bench: tokens, sequences and repetitions must be above 0");
-  Cpu& cpu = std::get<Cpu>(device);
+  const bool on_gpu = as_cuda(device) != nullptr;
+  const int threads = on_gpu ? 1 : std::get<Cpu>(device).threads();
   const bool strands = model.card().strands;
   ExecutorOptions options;
   options.strand = strands ? StrandMode::average : StrandMode::forward;
-  options.threads = cpu.threads();
+  options.threads = threads;
   options.chunk = request.chunk;
   options.memory = request.memory;
   options.window = model.card().two_way ? request.tokens : 0;
@@ -65,15 +66,20 @@ ModelSpeed measure_model(const Model& model, Device& device, const SpeedRequest&
   std::vector<Timing> whole, gemm;
   run_model(model, executor, request);
   for (int i = 0; i < request.repetitions; ++i) {
-    gemm.push_back(replay_products(model, cpu, replay_rows, executor.plan().lane_slab));
+    if (!on_gpu) {
+      gemm.push_back(
+          replay_products(model, std::get<Cpu>(device), replay_rows, executor.plan().lane_slab));
+    }
     whole.push_back(run_model(model, executor, request));
   }
-  const Timing a = median(whole), b = median(gemm);
-  const double share = static_cast<double>(replay_rows) / static_cast<double>(rows);
+  const Timing a = median(whole);
   ModelSpeed speed;
-  speed.threads = cpu.threads();
+  speed.threads = threads;
   const double n = static_cast<double>(tokens);
   speed.tokens_per_s = n / a.seconds;
+  if (on_gpu) return speed;
+  const Timing b = median(gemm);
+  const double share = static_cast<double>(replay_rows) / static_cast<double>(rows);
   speed.gemm_tokens_per_s = n * share / b.seconds;
   speed.ratio = speed.tokens_per_s / speed.gemm_tokens_per_s;
   speed.cpu_tokens_per_s = n / a.cpu_seconds;

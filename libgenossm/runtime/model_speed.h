@@ -28,8 +28,9 @@ struct ModelSpeed {
   double gemm_gflops = 0;  // of the products alone, all threads, wall time
 };
 
-// `device` must be a Cpu; its threads do the work. The replay runs between the model's runs, so
-// that both meet the same machine.
+// `device`: a Cpu, whose threads do the work and where the replay runs between the model's runs, so
+// that both meet the same machine; or a Cuda, where there is no replay: only tokens_per_s is
+// measured, the way of the rows to the host included.
 ModelSpeed measure_model(const Model& model, Device& device, const SpeedRequest& request);
 
 }  // namespace genossm

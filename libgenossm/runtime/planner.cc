@@ -52,6 +52,7 @@ Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
   }
   plan.slab = plan.lane_slab = plan.chunk;
   plan.device_bytes = device_bytes();
+  plan.device_free = request.device_memory;
   const Index row = request.columns * Index{sizeof(float)};
   const Index strands = request.strand == StrandMode::forward ? 1 : 2;
   plan.wave_tokens = std::max(4 * kCudaChunk, batch());

@@ -33,6 +33,8 @@ struct Plan {
   Index peak_bytes = 0;
   bool cuda = false;       // chunk is a batch on the GPU
   Index device_bytes = 0;  // of one batch, beside the weights
+  Index device_free = 0;   // what the request said is free there
+  Index halved_to = 0;     // rows of a batch after device memory fell short; 0: it did not
 };
 
 // Throws Fault::memory.

@@ -132,6 +132,25 @@ void Pooling::take(Device& where, View<const float, 2> rows) {
   count_ += n;
 }
 
+bool Pooling::sums() const {
+  return std::all_of(parts_.begin(), parts_.end(), [](const PoolPart& part) {
+    return part.kind == PoolPart::Kind::mean || part.kind == PoolPart::Kind::max;
+  });
+}
+
+bool Pooling::maxima() const {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const PoolPart& part) { return part.kind == PoolPart::Kind::max; });
+}
+
+void Pooling::put(const double* sum, const double* max) {
+  require(sums(), Fault::internal, "pooling: put() is for means and maxima");
+  for (const Span& span : spans_) {
+    std::copy_n(span.kind == PoolPart::Kind::max ? max : sum, columns_, values_.data() + span.at);
+  }
+  count_ = rows_;
+}
+
 std::vector<float> Pooling::finish() const {
   require(count_ == rows_, Fault::internal, "pooling: rows are missing");
   std::vector<float> out;

@@ -39,6 +39,11 @@ class Pooling {
   // The record has `rows` rows.
   void begin(Index rows);
   void take(Device& device, View<const float, 2> rows);
+  // Whether all parts are means and maxima over all rows; then put() may take the place of take():
+  // the sums of the rows and, where maxima() are wanted, the largest values.
+  bool sums() const;
+  bool maxima() const;
+  void put(const double* sum, const double* max);
   // The vector; all NaN for a record without rows.
   std::vector<float> finish() const;
 

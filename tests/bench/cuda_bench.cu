@@ -1,7 +1,8 @@
 // Times of the CUDA engine beside a bound and, where one was measured on an H200, the original
 // kernels (gpu_peers: mamba-ssm 2.3.2, causal-conv1d 1.6.1). Random inputs, medians of CUDA events.
 //
-//   cuda_bench [quick | once]        once: every row a single time, for profilers
+//   cuda_bench [quick | once] [TEXT]   once: every row a single time, for profilers; TEXT: only the
+//                                      rows whose name holds it
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -76,7 +77,10 @@ class Bench {
     std::fflush(stdout);
   }
 
+  bool wanted(const std::string& what) const { return what.find(only) != std::string::npos; }
+
   bool once = false;
+  std::string only;
   double bytes_a_ms = 4.3e9;  // replaced by what this device copies
 
  private:
@@ -105,6 +109,7 @@ struct ScanSizes {
 };
 template <class T>
 void scan(Bench& b, const char* what, ScanSizes s, double peer, double must, double good) {
+  if (!b.wanted(what)) return;
   const auto [L, D, N] = s;
   auto u = b.random<T>(L * D), dt = b.random<T>(L * D, -0.5f, 0.5f), z = b.random<T>(L * D),
        y = b.random<T>(L * D);
@@ -138,6 +143,7 @@ void scan(Bench& b, const char* what, ScanSizes s, double peer, double must, dou
 }
 
 void conv(Bench& b, const char* what, Index L, Index D, double peer) {
+  if (!b.wanted(what)) return;
   auto x = b.random<bf16>(L * D), y = b.random<bf16>(L * D);
   auto w = b.random<float>(4 * D), bias = b.random<float>(D), tail = b.random<float>(3 * D);
   const BasicCausalConv<bf16> op{.x = x.matrix(L, D),
@@ -150,6 +156,7 @@ void conv(Bench& b, const char* what, Index L, Index D, double peer) {
 }
 
 void products(Bench& b, Index L) {
+  if (!b.wanted("products")) return;
   for (const auto& [K, N, softplus] : {std::tuple<Index, Index, bool>{256, 1024, false},
                                        {512, 48, false},
                                        {16, 512, true},
@@ -192,6 +199,7 @@ void products(Bench& b, Index L) {
 
 void ssd(Bench& b, const char* what, Index L, Index H, Index N, double peer, double must,
          double good) {
+  if (!b.wanted(what)) return;
   const Index D = H * 64;
   auto x = b.random<bf16>(L * D), y = b.random<bf16>(L * D), dt = b.random<bf16>(L * H);
   auto B = b.random<bf16>(L * N), C = b.random<bf16>(L * N);
@@ -239,6 +247,7 @@ std::string caduceus(int layers) {
 // One whole forward pass, tokens to the last hidden states, in batches of `chunk` rows.
 void whole(Bench& b, const char* what, const Model& model, Index L, int strands, Index chunk,
            double peer, double must, double good, int repeats = 3) {
+  if (!b.wanted(what)) return;
   std::vector<std::vector<std::int32_t>> ids;
   for (int i = 0; i < strands; ++i) ids.push_back(random_tokens(L, static_cast<unsigned>(i + 1)));
   const Index before = b.cuda().free_memory();
@@ -268,9 +277,26 @@ void whole(Bench& b, const char* what, const Model& model, Index L, int strands,
               static_cast<double>(model.card().weight_bytes) / (1 << 20));
 }
 
-void all(bool quick, bool once) {
+// One block of a model alone: from its norm to out_proj, added to the residual stream.
+void block(Bench& b, const char* what, const Model& model, Index L, double peer, double must,
+           double good) {
+  if (!b.wanted(what)) return;
+  const CudaModel& net = *model.on_cuda();
+  const Index D = model.card().d_model;
+  auto x = b.random<float>(L * D);
+  SequenceTable table;
+  table.assign(b.cuda(), {{0, L, -1, true, 0}});
+  CudaScratch scratch;
+  net.reserve(b.cuda(), scratch, L, 1);
+  const double ms = b.milliseconds(
+      [&] { net.block(b.cuda(), scratch, 0, x.matrix(L, D), table.view(), nullptr); });
+  b.row(what, ms, L, 0, peer, must, good);
+}
+
+void all(bool quick, bool once, const char* only) {
   Bench b;
   b.once = once;
+  b.only = only;
   copy(b);
   const Index M = Index{1} << 20;
   scan<bf16>(b, "selective scan bf16, 512 x 16, 1 M", {M, 512, 16}, 11.3, 6, 3.8);
@@ -297,15 +323,16 @@ void all(bool quick, bool once) {
     }
   }
   {
-    const Model block = model_of(b, R"({"d_model": 256, "n_layer": 1, "vocab_size": 16,
+    const Model two = model_of(b, R"({"d_model": 256, "n_layer": 1, "vocab_size": 16,
         "ssm_cfg": {"layer": "Mamba2", "d_state": 64, "headdim": 64}})",
-                                 Precision::bf16);
-    whole(b, "Mamba-2 block, 256, state 64, 1 M (with embedding, norm)", block, M, 1, M, 8.8, 5, 3,
-          5);
+                               Precision::bf16);
+    whole(b, "Mamba-2 model of one block, 256, state 64, 1 M", two, M, 1, M, 8.8, 5, 3, 5);
+    block(b, "Mamba-2 block alone, 256, state 64, 1 M", two, M, 8.8, 5, 3);
     const Model one = model_of(
         b, R"({"d_model": 256, "n_layer": 1, "vocab_size": 16, "ssm_cfg": {"d_state": 16}})",
         Precision::bf16);
-    whole(b, "Mamba-1 block, 256, 1 M (with embedding, norm)", one, M, 1, M, 14.9, 0, 0, 5);
+    whole(b, "Mamba-1 model of one block, 256, 1 M", one, M, 1, M, 14.9, 0, 0, 5);
+    block(b, "Mamba-1 block alone, 256, 1 M", one, M, 14.9, 0, 0);
   }
 }
 
@@ -319,7 +346,10 @@ int main(int argc, char** argv) {
   }
   try {
     const bool once = argc > 1 && std::strcmp(argv[1], "once") == 0;
-    genossm::all(once || (argc > 1 && std::strcmp(argv[1], "quick") == 0), once);
+    const bool quick = argc > 1 && std::strcmp(argv[1], "quick") == 0;
+    const char* only = argc > 1 ? argv[argc - 1] : "";
+    if (argc == 2 && (once || quick)) only = "";
+    genossm::all(once || quick, once, only);
   } catch (const genossm::Error& error) {
     std::printf("%s\n", error.what());
     return 1;

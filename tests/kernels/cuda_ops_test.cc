@@ -407,6 +407,8 @@ TEST_F(CudaOps, Ssd) {
           {2, 64, 64, 1, 0},
           {4, 64, 128, 1, 0},
           {4, 64, 128, 2, 8},
+          {3, 64, 64, 1, 0},
+          {3, 64, 128, 3, 8},
           {2, 32, 16, 1, 0},
           {2, 128, 64, 1, 0}}) {
       for (int i = 0; i < 2; ++i, ++form) {
@@ -429,7 +431,8 @@ TEST_F(CudaOps, Ssd) {
 }
 
 TEST_F(CudaOps, SsdCutAtSegments) {
-  for (const auto& [H, P, N] : {std::tuple<Index, Index, Index>{3, 8, 12}, {2, 64, 64}}) {
+  for (const auto& [H, P, N] :
+       {std::tuple<Index, Index, Index>{3, 8, 12}, {2, 64, 64}, {3, 64, 128}, {4, 64, 128}}) {
     const Index L = 1300;
     SsdCase c(random_, L, H, P, N, 1, 0);
     for (const bool half : {false, true}) {

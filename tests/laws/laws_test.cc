@@ -408,6 +408,116 @@ TEST_P(CausalLawsCuda, SequencesMaySplitAnywhere) {
   }
 }
 
+Unit unit_of(const std::vector<std::int32_t>& ids) {
+  Unit unit;
+  unit.length = unit.count = static_cast<Index>(ids.size());
+  unit.tokens = [&ids](Index begin, std::span<std::int32_t> out) {
+    std::copy_n(ids.begin() + begin, out.size(), out.begin());
+  };
+  unit.reverse_tokens = unit.tokens;
+  unit.reverse_last = unit.length - 1;
+  return unit;
+}
+
+// So many bytes above what is in use; -1: no limit.
+void limit_memory(Device& device, Index above) {
+  if constexpr (build::has_cuda) {
+    Cuda& cuda = *as_cuda(device);
+    cuda.limit_memory(above < 0 ? -1 : cuda.used_memory() + above);
+  }
+}
+
+void run_one(const Model& m, Device& device, const Unit& unit) {
+  ExecutorOptions options;
+  options.chunk = 512;
+  Executor(m, device, options).run(std::span(&unit, 1), [](Index, Index, View<const float, 2>) {});
+}
+
+// When an allocation fails, batches are halved, the plan says so, and results stay the same bytes.
+TEST_P(LawsCuda, ShortDeviceMemoryChangesNothingButTheBatch) {
+  Device device = gpu();
+  const Model m = model(device, Precision::bf16);
+  Sequences all;
+  for (const Index n : {700, 900, 511, 2000, 64, 1500, 1200}) {
+    all.push_back(random_tokens(n, m.card().vocab, static_cast<std::uint32_t>(n)));
+  }
+  std::vector<Unit> units;
+  for (const auto& ids : all) units.push_back(unit_of(ids));
+  const auto rows_of = [&](bool is_short) {
+    std::vector<std::vector<float>> out(units.size());
+    ExecutorOptions options;
+    options.chunk = 8192;
+    Executor executor(m, device, options);
+    // Half of what so many rows want.
+    if (is_short) limit_memory(device, 4096 * m.card().cuda_row_bytes);
+    executor.run(units, [&](Index u, Index, View<const float, 2> rows) {
+      for (Index t = 0; t < rows.extent[0]; ++t) {
+        auto& to = out[static_cast<std::size_t>(u)];
+        to.insert(to.end(), rows.row(t), rows.row(t) + rows.extent[1]);
+      }
+    });
+    EXPECT_EQ(executor.plan().halved_to > 0, is_short);
+    EXPECT_LT(executor.plan().halved_to, 8192);
+    limit_memory(device, -1);
+    return out;
+  };
+  // The library's own memory comes first, so that the limit is for the batches. The op memory that
+  // a full run leaves behind would not be asked for again.
+  run_one(m, device, units[4]);
+  const auto with_little = rows_of(true);
+  const auto want = rows_of(false);
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    EXPECT_TRUE(same_bytes(with_little[u], want[u])) << "sequence " << u;
+  }
+}
+
+// Sums made on the GPU are those of the rows it hands out.
+TEST_P(LawsCuda, ReducedRowsAreTheRowsReduced) {
+  Device device = gpu();
+  const Model m = model(device, Precision::bf16);
+  Sequences all;
+  for (const Index n : {1, 37, 700, 64, 1500, 513}) {
+    all.push_back(random_tokens(n, m.card().vocab, static_cast<std::uint32_t>(n)));
+  }
+  const std::vector<Index> record_of{0, 0, 1, 2, 2, 2};
+  constexpr Index kRecords = 4;  // the last one is empty
+  for (const StrandMode strand :
+       {StrandMode::forward, StrandMode::reverse, StrandMode::average, StrandMode::both}) {
+    ExecutorOptions options;
+    options.strand = strand;
+    options.chunk = 4096;
+    options.features.layers = {1, Features::kLast};
+    Executor executor(m, device, options);
+    std::vector<Unit> units;
+    for (const auto& ids : all) {
+      Unit& unit = units.emplace_back(unit_of(ids));
+      if (unit.length < 10) continue;
+      unit.first = 3, unit.count = unit.length - 5, unit.reverse_last = unit.length - 4;
+    }
+    ASSERT_TRUE(executor.reduces(units, kRecords));
+    const Index C = executor.columns();
+    const auto n = static_cast<std::size_t>(kRecords * C);
+    std::vector<double> sum(n), max(n, -1e300), want_sum(n), want_max(n, -1e300);
+    executor.run(units, [&](Index u, Index, View<const float, 2> rows) {
+      const Index r = record_of[static_cast<std::size_t>(u)];
+      for (Index t = 0; t < rows.extent[0]; ++t) {
+        for (Index c = 0; c < C; ++c) {
+          const auto at = static_cast<std::size_t>(r * C + c);
+          const double v = rows.row(t)[c];
+          want_sum[at] += v;
+          want_max[at] = std::max(want_max[at], v);
+        }
+      }
+    });
+    Index done = 0;
+    executor.reduce(units, record_of, {sum.data(), {kRecords, C}}, {max.data(), {kRecords, C}},
+                    [&](Index rows) { done += rows; });
+    EXPECT_EQ(sum, want_sum) << static_cast<int>(strand);
+    EXPECT_EQ(max, want_max) << static_cast<int>(strand);
+    EXPECT_EQ(done, 1 + 37 + 700 + 64 + 1500 + 513 - 25);
+  }
+}
+
 std::string test_name(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }
 INSTANTIATE_TEST_SUITE_P(Families, LawsCuda, ::testing::ValuesIn(cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(Families, CausalLawsCuda, ::testing::ValuesIn(cases_with(&Case::causal)),

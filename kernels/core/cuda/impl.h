@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <source_location>
 
 #include "kernels/core/cuda.h"
@@ -12,8 +13,14 @@ namespace genossm {
 
 struct Blas;  // kernels/core/cuda/blas.h
 
+// Device memory in buffers and scratch, and what it may come to (see Cuda::limit_memory()).
+struct CudaAllowance {
+  std::atomic<Index> used = 0, limit = -1;
+};
+
 struct Cuda::Impl {
   int index = 0;
+  std::shared_ptr<CudaAllowance> allowance = std::make_shared<CudaAllowance>();
   cudaStream_t stream = nullptr;
   cudaEvent_t marks[8] = {};
   std::shared_ptr<void> scratch;

@@ -76,6 +76,23 @@ TEST(Planner, AnAskedChunkIsRoundedToTilesAndKept) {
   EXPECT_EQ(make_plan(card(false), r).chunk, kTile);
 }
 
+TEST(Planner, BatchesOnAGpuFitItsMemory) {
+  Card c = card(true);
+  c.cuda = true;
+  c.cuda_row_bytes = 6'000;
+  PlanRequest r = request(4'096);
+  const Plan free = make_plan(c, r);
+  EXPECT_GT(free.device_bytes, free.chunk * 6'000);
+  EXPECT_EQ(free.halved_to, 0);
+  r.device_memory = free.device_bytes / 3;
+  const Plan tight = make_plan(c, r);
+  EXPECT_EQ(tight.chunk, free.chunk / 4);
+  EXPECT_LE(tight.device_bytes, r.device_memory);
+  EXPECT_EQ(tight.device_free, r.device_memory);
+  r.window = 1'000'000;  // whole, whatever the batch
+  EXPECT_THROW(make_plan(c, r), Error);
+}
+
 TEST(Planner, SomeMemoryIsAvailable) { EXPECT_GT(available_memory(), Index{1} << 28); }
 
 }  // namespace

@@ -51,6 +51,20 @@ TEST(Pooling, DoesNotDependOnTheCut) {
   }
 }
 
+TEST(Pooling, SumsMayComeFromElsewhere) {
+  EXPECT_FALSE(Pooling(parse_pool("mean+last"), 2).sums());
+  EXPECT_FALSE(Pooling(parse_pool("mean"), 2).maxima());
+  Pooling pooling(parse_pool("max+mean"), 2);
+  ASSERT_TRUE(pooling.sums() && pooling.maxima());
+  const double sum[] = {45, -45}, max[] = {9, 0};
+  pooling.begin(10);
+  pooling.put(sum, max);
+  EXPECT_EQ(pooling.finish(), pooled("max+mean", 10, 3));
+  pooling.begin(0);
+  pooling.put(sum, max);
+  for (const float value : pooling.finish()) EXPECT_TRUE(std::isnan(value));
+}
+
 TEST(Pooling, NoRowsAreNaN) {
   for (const float value : pooled("mean+segments:3", 0, 1)) EXPECT_TRUE(std::isnan(value));
 }
