@@ -85,9 +85,10 @@ class Bench {
 
   void opened(ModelOptions options) {
     const OpenedModel found = options.open(device_, false);
-    const Index context =
-        found.model.card().two_way && found.context > 0 ? found.context : kBundledTokens;
-    model(found.name, found.model, std::max(context, kBundledTokens));
+    const Card& card = found.model.card();
+    const Index context = card.layer_major() && found.context > 0 ? found.context : kBundledTokens;
+    const Index tokens = std::max(context, kBundledTokens);
+    model(found.name, found.model, card.longest > 0 ? std::min(tokens, context) : tokens);
   }
 
   void ops() {

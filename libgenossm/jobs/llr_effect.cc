@@ -69,7 +69,10 @@ class LlrEffect final : public EffectScorer {
         strand_(options.run.strand.value_or(StrandMode::forward)),
         strands_(strands_of(strand_)),
         branches_(model.model, device, branch_options(options)) {
+    // Long convolutions leave no state at a prefix's end: every window runs whole.
+    if (model.model.card().whole) options_.reuse = false;
     geometry_.window = effect_window(model, options);
+    check_length(model.model.card(), geometry_.window);
     geometry_.suffix =
         options.suffix > 0 ? options.suffix : std::max<Index>(1, geometry_.window / 2);
     geometry_.grid = options.grid > 0 ? options.grid : default_grid(geometry_.window);

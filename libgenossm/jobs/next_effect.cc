@@ -48,6 +48,13 @@ class NextEffect final : public EffectScorer {
     geometry_.grid = options.grid > 0
                          ? options.grid
                          : std::max<Index>(kTile, geometry_.window / 8 / kTile * kTile);
+    const Card& card = model.model.card();
+    if (geometry_.window == 0 && card.whole) {
+      fail(Fault::usage, "--score next with " + model.name +
+                             " needs --window: its long filters see at most " +
+                             std::to_string(card.longest) + " tokens at once");
+    }
+    check_length(card, geometry_.window);
     if (geometry_.window == 0 && strand_ != StrandMode::forward) {
       fail(Fault::usage, "--score next with --strand " + std::string(name_of(strand_)) +
                              " needs --window: a pass along the other strand of a whole contig "
@@ -179,7 +186,10 @@ class NextEffect final : public EffectScorer {
     std::vector<Sweep> sweeps;
     for (Group& group : groups) {
       const Item& last = items_[group.end - 1];
-      group.bases = text_.window(contig(last), last.begin, last.at, last.reverse);
+      // A long convolution's rounding depends on the length of what it sees: windows are then
+      // whole, so that a variant's score does not depend on those beside it.
+      const Index end = model_.model.card().whole ? last.begin + geometry_.window : last.at;
+      group.bases = text_.window(contig(last), last.begin, end, last.reverse);
       Sweep sweep;
       sweep.length = static_cast<Index>(group.bases.size());
       sweep.tokens = [this, &group](Index at, std::span<std::int32_t> out) {

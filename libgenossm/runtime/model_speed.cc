@@ -55,7 +55,7 @@ ModelSpeed measure_model(const Model& model, Device& device, const SpeedRequest&
   options.threads = cpu.threads();
   options.chunk = request.chunk;
   options.memory = request.memory;
-  options.window = model.card().two_way ? request.tokens : 0;
+  options.window = model.card().layer_major() ? request.tokens : 0;
   Executor executor(model, device, options);
   const Index tokens = request.tokens * request.sequences;
   const Index rows = tokens * (strands ? 2 : 1);
