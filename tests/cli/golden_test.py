@@ -22,7 +22,8 @@ class Golden(Case):
         seen = 0
         for family in FAMILIES:
             for case in sorted((SOURCE / "tests/golden" / family).iterdir()):
-                if not (case / "expected.safetensors").exists():
+                # Cases of single ops have no config.
+                if not (case / "expected.safetensors").exists() or (case.name == "kernels"):
                     continue
                 with self.subTest(f"{family}/{case.name}"):
                     self.one(case, family)
