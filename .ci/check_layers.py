@@ -44,6 +44,7 @@ THIRD_PARTY = [
     (re.compile(r"^tbb/"), ["kernels/core/"]),
     (re.compile(r"^CLI/"), ["apps/"]),
     (re.compile(r"^nlohmann/"), ["libgenossm/base/", "libgenossm/output/"]),
+    (re.compile(r"^Eigen/"), ["libgenossm/tasks/"]),
     (re.compile(r"^zlib\.h"), ["libgenossm/base/", "libgenossm/io/", "libgenossm/output/"]),
     (re.compile(r"^omp\.h"), ["kernels/matmul/"]),
 ]

@@ -1,9 +1,6 @@
 // genossm embed: sequences in, one vector per record (or per base) out.
 #include "libgenossm/jobs/embed.h"
 
-#include <algorithm>
-#include <charconv>
-
 #include "apps/commands.h"
 #include "apps/report.h"
 
@@ -19,28 +16,6 @@ struct Options {
   std::string layer = "last", pool = "mean", dtype = "f32", special = "published";
   bool logits = false;
 };
-
-// "last", "3" or "0,4,last".
-std::vector<Index> parse_layers(const std::string& text, Index layers) {
-  std::vector<Index> out;
-  for (std::size_t at = 0; at <= text.size();) {
-    const auto comma = std::min(text.find(',', at), text.size());
-    const std::string word = text.substr(at, comma - at);
-    at = comma + 1;
-    if (word == "last") {
-      out.push_back(Features::kLast);
-      continue;
-    }
-    Index layer = -1;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), layer);
-    if (error != std::errc() || end != word.data() + word.size() || layer < 0 || layer > layers) {
-      fail(Fault::usage, "--layer '" + word + "': want last, or 0 (the embedding) to " +
-                             std::to_string(layers) + " (after the last block)");
-    }
-    out.push_back(layer);
-  }
-  return out;
-}
 
 void run(Options& options) {
   EmbedOptions job;
@@ -86,7 +61,9 @@ void add_embed(CLI::App& root, const std::vector<std::string>& words) {
                   "last (after the final norm), 0 (the embedding), i (after block i), or a list, "
                   "whose vectors are put side by side")
       ->capture_default_str();
-  app->add_option("--pool", o->pool, "mean, max, mean+max, first, last, or none (one row per base)")
+  app->add_option("--pool", o->pool,
+                  "none (one row per base), or parts joined by +: mean, max, first, last, "
+                  "center[:W] (the W bases in the middle), segments:K (K means along the record)")
       ->capture_default_str();
   app->add_flag("--logits", o->logits, "The head's logits instead of hidden states");
   app->add_option("--dtype", o->dtype, "f32, f16 or bf16 (bf16: .safetensors only)")

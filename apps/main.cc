@@ -22,6 +22,8 @@ constexpr const char* kExamples =
     "  genossm score --per-record reads.fastq            bits per base of every read\n"
     "  genossm variants -f hg38.fa in.vcf.gz -o out.vcf.gz   every allele scored or a reason "
     "given\n"
+    "  genossm classify reads.bam -o classes.tsv         the organism of every read, bundled head\n"
+    "  genossm train-head --train train.tsv --test test.tsv -o head.safetensors   a classifier\n"
     "  genossm inspect MODEL                             what is in a checkpoint\n"
     "Every command has --help. Exit codes: docs/exit-codes.md.";
 
@@ -63,6 +65,8 @@ int run(int argc, char** argv) {
   add_score(root, words);
   add_variants(root, words);
   add_mutate(root, words);
+  add_train_head(root, words);
+  add_classify(root, words);
   add_inspect(root, words);
   add_bench(root, words);
   if (argc == 1) {

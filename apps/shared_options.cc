@@ -1,5 +1,6 @@
 #include "apps/shared_options.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
@@ -16,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where names of models are looked up: $GENOSSM_MODELS, beside the program, the installed folder.
+// Where names of models are looked up: $GENOSSM_MODELS, then among the bundled ones.
 std::vector<fs::path> model_folders() {
   std::vector<fs::path> folders;
   if (const char* list = std::getenv("GENOSSM_MODELS")) {
@@ -27,18 +28,45 @@ std::vector<fs::path> model_folders() {
       at = colon + 1;
     }
   }
-  std::error_code none;
-  const fs::path program = fs::read_symlink("/proc/self/exe", none);
-  if (!none) {
-    const fs::path folder = program.parent_path();
-    folders.push_back((folder / "../share/genossm/models").lexically_normal());
-    folders.push_back((folder / "../../data/models").lexically_normal());  // a build folder
-  }
-  folders.emplace_back(fs::path(GENOSSM_SHARE) / "models");
+  for (fs::path& folder : share_folders("models")) folders.push_back(std::move(folder));
   return folders;
 }
 
 }  // namespace
+
+std::vector<fs::path> share_folders(const std::string& kind) {
+  std::vector<fs::path> folders;
+  std::error_code none;
+  const fs::path program = fs::read_symlink("/proc/self/exe", none);
+  if (!none) {
+    const fs::path folder = program.parent_path();
+    folders.push_back((folder / "../share/genossm" / kind).lexically_normal());
+    folders.push_back((folder / "../../data" / kind).lexically_normal());  // a build folder
+  }
+  folders.emplace_back(fs::path(GENOSSM_SHARE) / kind);
+  return folders;
+}
+
+std::vector<Index> parse_layers(const std::string& text, Index layers) {
+  std::vector<Index> out;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto comma = std::min(text.find(',', at), text.size());
+    const std::string word = text.substr(at, comma - at);
+    at = comma + 1;
+    if (word == "last") {
+      out.push_back(Features::kLast);
+      continue;
+    }
+    Index layer = -1;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), layer);
+    if (error != std::errc() || end != word.data() + word.size() || layer < 0 || layer > layers) {
+      fail(Fault::usage, "--layer '" + word + "': want last, or 0 (the embedding) to " +
+                             std::to_string(layers) + " (after the last block)");
+    }
+    out.push_back(layer);
+  }
+  return out;
+}
 
 Index parse_bytes(const std::string& text, const std::string& option) {
   double value = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,10 @@
 #include "libgenossm/output/writer.h"
 
 namespace genossm {
+
+// Where bundled things ("models", "heads") may lie: beside the program, in its source tree,
+// installed.
+std::vector<std::filesystem::path> share_folders(const std::string& kind);
 
 // -m, --device, --precision, -@, --memory
 struct ModelOptions {
@@ -62,6 +67,9 @@ struct ReportOptions {
   // Version and command for the head of an output; nothing with --no-version.
   Provenance provenance() const;
 };
+
+// "last", "3" or "0,4,last", for a model of `layers` blocks. Fault::usage.
+std::vector<Index> parse_layers(const std::string& text, Index layers);
 
 // A number of bytes: "2000000", "500M", "16G"; binary multiples. Fault::usage.
 Index parse_bytes(const std::string& text, const std::string& option);

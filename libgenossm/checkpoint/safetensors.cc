@@ -38,7 +38,7 @@ class HeaderParser {
     data_size_ = file_.size() - 8 - text.size();
     for (const std::string& name : header.keys()) {
       if (name == "__metadata__") {
-        check_metadata(header.object(name));
+        read_metadata(header.object(name));
       } else {
         read_entry(name, header);
       }
@@ -74,8 +74,8 @@ class HeaderParser {
     return text;
   }
 
-  void check_metadata(const Json& metadata) const {
-    for (const std::string& key : metadata.keys()) metadata.text(key);
+  void read_metadata(const Json& metadata) {
+    for (const std::string& key : metadata.keys()) out_.metadata[key] = metadata.text(key);
   }
 
   void read_entry(const std::string& name, const Json& header) {

@@ -1,6 +1,7 @@
 // safetensors: 8 bytes of header length, a JSON header, the data.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,8 +13,9 @@
 namespace genossm {
 
 struct SafetensorsHeader {
-  std::vector<TensorInfo> tensors;   // in the order of the header
-  std::vector<std::uint64_t> begin;  // of each tensor, from the start of the file
+  std::vector<TensorInfo> tensors;              // in the order of the header
+  std::vector<std::uint64_t> begin;             // of each tensor, from the start of the file
+  std::map<std::string, std::string> metadata;  // __metadata__
 };
 
 // A pure function of the bytes, read no further than the header. Strict: the header begins with {

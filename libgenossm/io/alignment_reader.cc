@@ -7,6 +7,7 @@
 
 #include "kernels/core/error.h"
 #include "libgenossm/base/text.h"
+#include "libgenossm/io/alignment_tap.h"
 #include "libgenossm/io/readers.h"
 #include "libgenossm/io/reference_copy.h"
 
@@ -37,7 +38,7 @@ class AlignmentReader final : public SequenceReader {
  public:
   AlignmentReader(HFileHandle file, const htsFormat& format, const std::string& path,
                   const ReaderOptions& options)
-      : label_(shown_path(path)), has_reference_(!options.reference.empty()) {
+      : label_(shown_path(path)), has_reference_(!options.reference.empty()), tap_(options.tap) {
     if (format.format == cram && has_reference_) {
       reference_.emplace(options.reference, options.temporary_folder);
       for (const std::string& warning : reference_->warnings()) ++tally_.warnings[warning];
@@ -50,6 +51,7 @@ class AlignmentReader final : public SequenceReader {
     header_.reset(sam_hdr_read(file_.get()));
     if (!header_) refuse("the header is damaged or truncated");
     check_header();
+    if (tap_ != nullptr) tap_->header(whole_header_ ? *whole_header_ : *header_);
     alignment_.reset(bam_init1());
     if (!alignment_) fail(Fault::memory, label_ + ": no memory to read it");
     if (file_->format.format == bam && file_->format.compression != bgzf) {
@@ -73,6 +75,9 @@ class AlignmentReader final : public SequenceReader {
       if (result < -1) refuse_read();
       ++alignments_;
       const bam1_core_t& core = alignment_->core;
+      const bool given =
+          (core.flag & (BAM_FSECONDARY | BAM_FSUPPLEMENTARY)) == 0 && core.l_qseq > 0;
+      if (tap_ != nullptr) tap_->alignment(*alignment_, given);
       if (core.flag & BAM_FSECONDARY) {
         ++tally_.skipped_secondary;
       } else if (core.flag & BAM_FSUPPLEMENTARY) {
@@ -89,6 +94,10 @@ class AlignmentReader final : public SequenceReader {
  private:
   void prepare_cram() {
     cram_fd* const cram = file_->fp.cram;
+    if (tap_ != nullptr) {
+      whole_header_.reset(sam_hdr_dup(cram_fd_get_header(cram)));
+      if (!whole_header_) fail(Fault::memory, label_ + ": no memory to read it");
+    }
     forget_addresses(cram);
     // All fields are decoded, although few are used: a block that is left out is not checked
     // either.
@@ -196,6 +205,8 @@ class AlignmentReader final : public SequenceReader {
   std::optional<IndexedReference> reference_;  // outlives the file that reads it
   HtsFileHandle file_;
   HeaderHandle header_;
+  HeaderHandle whole_header_;  // of a CRAM with a tap: as it was before addresses were forgotten
+  AlignmentTap* tap_;
   AlignmentHandle alignment_;
   ReadTally tally_;
   std::int64_t alignments_ = 0;

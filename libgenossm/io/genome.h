@@ -23,6 +23,8 @@ struct Region {
   Index begin = 0;
   Index end = 0;
   std::string name;  // BED column 4, else "contig:begin+1-end" as samtools writes it
+  std::string kept;  // of a BED line: the column that was asked for
+  Index line = 0;    // of the BED file, from 1
 };
 
 class Genome {
@@ -52,7 +54,9 @@ class Genome {
 // nothing. Throws Fault::usage for the form of the text, Fault::input for contigs and places.
 std::vector<Region> parse_regions(std::string_view text, const Genome& genome, bool clip);
 // BED (plain, gzip or "-"): 0-based; track, browser, # and blank lines skipped; columns by tabs, or
-// by white space in lines without tabs. Errors (Fault::input) name the line.
-std::vector<Region> read_bed(const std::string& path, const Genome& genome, bool clip);
+// by white space in lines without tabs. `keep`: a column (from 1) to keep as text, which every line
+// must then have; 0: none. Errors (Fault::input) name the line.
+std::vector<Region> read_bed(const std::string& path, const Genome& genome, bool clip,
+                             Index keep = 0);
 
 }  // namespace genossm

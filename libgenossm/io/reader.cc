@@ -57,6 +57,10 @@ std::unique_ptr<SequenceReader> SequenceReader::open(const std::string& path,
     default:
       break;
   }
+  if (options.tap != nullptr) {
+    fail(Fault::usage,
+         label + ": is no SAM, BAM or CRAM file; alignments cannot be written from it");
+  }
   switch (format.compression) {
     case no_compression:
     case gzip:

@@ -42,10 +42,14 @@ struct ReadTally {
   std::map<std::string, std::int64_t> warnings;  // text -> times
 };
 
+class AlignmentTap;
+
 struct ReaderOptions {
   std::string reference;  // FASTA for CRAM; empty: embedded only
   // Where a private folder may be made for an index that cannot stand beside the reference.
   std::string temporary_folder = "/tmp";
+  // Sees every alignment of the file; the file must then be SAM, BAM or CRAM (Fault::usage).
+  AlignmentTap* tap = nullptr;
 };
 
 class SequenceReader {

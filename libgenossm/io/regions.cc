@@ -153,6 +153,20 @@ BedLine split_bed(std::string_view line) {
   return fields;
 }
 
+// Column `wanted`, from 1.
+std::string bed_column(std::string_view line, Index wanted, const TextInput& input) {
+  const char* separators = line.find('\t') == std::string_view::npos ? " " : "\t";
+  Index column = 0;
+  for (std::size_t at = 0; at <= line.size();) {
+    if (*separators == ' ') at = std::min(line.find_first_not_of(' ', at), line.size());
+    const auto stop = std::min(line.find(*separators, at), line.size());
+    if (*separators == ' ' && at == stop) break;
+    if (++column == wanted) return std::string(line.substr(at, stop - at));
+    at = stop + 1;
+  }
+  input.fail_line("has " + std::to_string(column) + " columns, want " + std::to_string(wanted));
+}
+
 bool is_heading(std::string_view line) {
   const auto begins = [&](std::string_view word) {
     return line.starts_with(word) &&
@@ -244,13 +258,16 @@ std::vector<Region> parse_regions(std::string_view text, const Genome& genome, b
   return regions;
 }
 
-std::vector<Region> read_bed(const std::string& path, const Genome& genome, bool clip) {
+std::vector<Region> read_bed(const std::string& path, const Genome& genome, bool clip, Index keep) {
   TextInput input(open_input(path), shown_path(path));
   std::vector<Region> regions;
   TextInput::Piece piece;
   while (input.next(piece)) {
     const std::string line = input.rest_of_line(piece);
-    if (!is_heading(line)) regions.push_back(bed_region(line, genome, clip, input));
+    if (is_heading(line)) continue;
+    regions.push_back(bed_region(line, genome, clip, input));
+    regions.back().line = input.line();
+    if (keep > 0) regions.back().kept = bed_column(line, keep, input);
   }
   if (regions.empty()) fail(Fault::input, shown_path(path) + ": holds no regions, want BED");
   return regions;

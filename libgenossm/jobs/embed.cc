@@ -13,6 +13,7 @@ namespace {
 struct Pending {
   RowLabel label;
   Index windows_left = 0;
+  Index rows = 0;
   bool finite = true;
 };
 
@@ -26,32 +27,29 @@ class EmbedRun {
             default_strand(model, !options.source.token_ids.empty(), options.features.logits))),
         window_(window_of(model, options.run)),
         executor_(model.model, device, executor_options()),
-        pooling_(options.pool == PoolKind::none ? PoolKind::mean : options.pool,
-                 executor_.columns()) {
+        pooling_(per_base() ? PoolParts{PoolPart{}} : options.pool, executor_.columns()) {
     refuse_senseless();
   }
 
-  JobReport run() {
-    const auto source = SequenceSource::open(options_.source);
-    total_bases_ = source->total_bases();
+  JobReport run(SequenceSource& source, const OpenMatrix& open) {
+    total_bases_ = source.total_bases();
     Sequence sequence;
     // The first record is read before the output is opened: broken input leaves nothing behind.
-    bool more = source->next(sequence);
-    const bool per_base = options_.pool == PoolKind::none;
+    bool more = source.next(sequence);
     MatrixSpec spec;
-    spec.columns = per_base ? executor_.columns() : pooling_.columns();
+    spec.columns = per_base() ? executor_.columns() : pooling_.columns();
     spec.element = options_.element;
-    spec.per_base = per_base;
+    spec.per_base = per_base();
     spec.provenance = provenance();
-    writer_ = open_matrix(options_.output, spec);
+    writer_ = open(spec);
     while (more) {
       add(sequence);
       if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
-      more = source->next(sequence);
+      more = source.next(sequence);
     }
     flush();
     writer_->finish();
-    add_tally(report_, source->tally());
+    add_tally(report_, source.tally());
     report_.plan = executor_.plan();
     report_.strand = name_of(strand_);
     return report_;
@@ -97,6 +95,7 @@ class EmbedRun {
     }
     p.emplace_back("what", json_text(options_.features.logits ? "logits" : "hidden states"));
     if (!options_.features.logits) p.emplace_back("layers", layers + "]");
+    if (!per_base()) p.emplace_back("pool", json_text(pool_text(options_.pool)));
     p.emplace_back("strand", json_text(name_of(strand_)));
     p.emplace_back("window", std::to_string(window_));
     p.emplace_back("stride", std::to_string(options_.run.stride));
@@ -104,6 +103,7 @@ class EmbedRun {
     return json_line(p);
   }
 
+  bool per_base() const { return options_.pool.empty(); }
   bool special() const { return options_.special_tokens && options_.source.token_ids.empty(); }
 
   void add(Sequence& sequence) {
@@ -132,6 +132,15 @@ class EmbedRun {
         unit.first = P + w.report_begin - w.begin;
         unit.count = w.report_end - w.report_begin;
         unit.reverse_last = P + (w.end - 1 - w.report_begin);
+        if (options_.special_rows) {
+          require(w.end - w.begin == pending.label.length, Fault::input,
+                  "record '" + pending.label.name + "' has " +
+                      std::to_string(pending.label.length) + " bases, more than the window of " +
+                      std::to_string(window_) + ". Give a larger --window, or cut it");
+          unit.first = 0;
+          unit.count = unit.length;
+          unit.reverse_last = unit.length - 1;
+        }
         queue(std::move(unit), pending);
       }
     }
@@ -156,6 +165,7 @@ class EmbedRun {
     report_.tokens += unit.length;
     ++report_.windows;
     ++pending.windows_left;
+    pending.rows += unit.count;
     units_.push_back(std::move(unit));
   }
 
@@ -164,7 +174,7 @@ class EmbedRun {
     open_next();
     executor_.run(units_, [&](Index u, Index first, View<const float, 2> rows) {
       check_finite(rows);
-      if (options_.pool == PoolKind::none) {
+      if (per_base()) {
         writer_->rows(rows);
       } else {
         pooling_.take(device_, rows);
@@ -189,14 +199,14 @@ class EmbedRun {
   void open_next() {
     while (!waiting_.empty()) {
       writer_->begin_record(waiting_.front().label);
-      pooling_.begin();
+      pooling_.begin(waiting_.front().rows);
       if (waiting_.front().windows_left > 0) return;
       close_record();
     }
   }
 
   void close_record() {
-    if (options_.pool != PoolKind::none) {
+    if (!per_base()) {
       const std::vector<float> vector = pooling_.finish();
       writer_->rows({vector.data(), {1, static_cast<Index>(vector.size())}});
     }
@@ -247,8 +257,16 @@ StrandMode default_strand(const OpenedModel& model, bool token_ids, bool logits)
   return StrandMode::forward;
 }
 
+JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& options,
+                SequenceSource& source, const OpenMatrix& open) {
+  return EmbedRun(model, device, options).run(source, open);
+}
+
 JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& options) {
-  return EmbedRun(model, device, options).run();
+  EmbedRun run(model, device, options);
+  const auto source = SequenceSource::open(options.source);
+  return run.run(*source,
+                 [&](const MatrixSpec& spec) { return open_matrix(options.output, spec); });
 }
 
 }  // namespace genossm

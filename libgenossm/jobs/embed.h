@@ -1,6 +1,9 @@
 // The embed job: sequences in, one vector a record (or a base) out.
 #pragma once
 
+#include <functional>
+#include <memory>
+
 #include "libgenossm/jobs/job.h"
 #include "libgenossm/output/writer.h"
 #include "libgenossm/tasks/pooling.h"
@@ -11,14 +14,23 @@ struct EmbedOptions {
   SourceOptions source;
   RunOptions run;
   Features features;
-  PoolKind pool = PoolKind::mean;
+  PoolParts pool{PoolPart{}};
   bool special_tokens = true;  // as the published tokenizer adds them
+  // Rows of the special tokens too, as published classification heads pool them; a record must then
+  // fit into one window.
+  bool special_rows = false;
   OutputRequest output;
   Element element = Element::f32;
   Provenance provenance;  // put before the job's own
 };
 
 JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& options);
+
+// The same with sequences and rows that come from and go to other places than files: the classifier
+// jobs. `open` is called once, after the first sequence was read.
+using OpenMatrix = std::function<std::unique_ptr<MatrixWriter>(const MatrixSpec&)>;
+JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& options,
+                SequenceSource& source, const OpenMatrix& open);
 
 // The strand mode that embed uses by default (product.md section 7).
 StrandMode default_strand(const OpenedModel& model, bool token_ids, bool logits);

@@ -22,7 +22,8 @@ class FileSource final : public SequenceSource {
     for (;;) {
       if (!reader_) {
         if (file_ == options_.inputs.size()) return false;
-        reader_ = SequenceReader::open(options_.inputs[file_], {options_.fasta_ref});
+        reader_ = SequenceReader::open(options_.inputs[file_],
+                                       {.reference = options_.fasta_ref, .tap = options_.tap});
       }
       if (reader_->next(record)) break;
       add(reader_->tally());

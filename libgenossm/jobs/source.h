@@ -17,7 +17,8 @@ struct SourceOptions {
   std::string regions;              // -r
   std::string regions_file;         // -R
   bool clip = false;
-  std::string token_ids;  // .npy of int64, one dimension
+  std::string token_ids;        // .npy of int64, one dimension
+  AlignmentTap* tap = nullptr;  // ReaderOptions::tap
 };
 
 struct Sequence {

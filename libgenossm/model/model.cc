@@ -30,6 +30,7 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   if (spec.strands && spec.strands_swap) card.strands_exchanged = unswap_strands(spec);
 
   m.complement_ = spec.complement;
+  m.classifier_ = std::move(spec.classifier);
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
       if (spec.longest() > 0) {

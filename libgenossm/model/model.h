@@ -47,6 +47,8 @@ class Model {
 
   const Card& card() const { return card_; }
   const std::vector<std::int64_t>& complement() const { return complement_; }
+  // [labels, D] of a sequence-classification checkpoint, in host memory; not present without one.
+  const Tensor& classifier() const { return classifier_; }
 
   // The model on a GPU, where it was made for one; the ops below are then not to be used.
   const CudaModel* on_cuda() const { return cuda_.get(); }
@@ -64,6 +66,7 @@ class Model {
  private:
   Card card_;
   std::vector<std::int64_t> complement_;
+  Tensor classifier_;
   Buffer<float> table_;  // [V, D]
   std::vector<Block> blocks_;
   std::vector<Index> offsets_;

@@ -57,7 +57,8 @@ std::string type_of_path(const std::string& path) {
 
 // Written from front to back: a pipe can take it.
 bool is_stream(const std::string& type) {
-  return type == "tsv" || type == "tsv.gz" || type == "vcf" || type == "vcf.gz" || type == "bcf";
+  return type == "tsv" || type == "tsv.gz" || type == "vcf" || type == "vcf.gz" || type == "bcf" ||
+         type == "sam" || type == "bam";
 }
 
 }  // namespace

@@ -1,5 +1,4 @@
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "kernels/core/dtype.h"
 #include "kernels/core/error.h"
@@ -8,6 +7,7 @@
 #include "libgenossm/output/label_table.h"
 #include "libgenossm/output/little.h"
 #include "libgenossm/output/matrix_writers.h"
+#include "libgenossm/output/safetensors_file.h"
 #include "libgenossm/output/unicode.h"
 
 namespace genossm {
@@ -16,36 +16,6 @@ namespace {
 DType dtype_of(Element element) {
   return element == Element::f32 ? DType::f32 : element == Element::f16 ? DType::f16 : DType::bf16;
 }
-
-// The header of a safetensors file, tensor by tensor in the order of the data.
-class Header {
- public:
-  explicit Header(const std::string& provenance) {
-    if (!provenance.empty()) json_["__metadata__"] = {{"provenance", to_utf8(provenance)}};
-  }
-
-  void add(const char* name, DType type, const std::vector<Index>& shape, std::uint64_t bytes) {
-    json_[name] = {
-        {"dtype", name_of(type)}, {"shape", shape}, {"data_offsets", {at_, at_ + bytes}}};
-    at_ += bytes;
-  }
-
-  // Padded with spaces so that the data begin at byte `size`; 0: at the next multiple of eight.
-  std::string text(std::size_t size) const {
-    std::string json = json_.dump();
-    if (size == 0) size = (8 + json.size() + 7) / 8 * 8;
-    require(8 + json.size() <= size, Fault::internal,
-            "safetensors: the header has outgrown its room");
-    json.resize(size - 8, ' ');
-    std::string out;
-    put_little(out, std::uint64_t{json.size()});
-    return out + json;
-  }
-
- private:
-  nlohmann::ordered_json json_ = nlohmann::ordered_json::object();
-  std::uint64_t at_ = 0;
-};
 
 // The matrix comes first and is written row by row, after a header with room for any numbers. The
 // format allows no gap between tensors, so that after an odd number of 16-bit elements the integers
@@ -75,7 +45,7 @@ class SafetensorsWriter : public MatrixWriter {
   }
 
   void finish() override {
-    Header header(spec_.provenance);
+    SafetensorsOutputHeader header = begin_header();
     header.add(spec_.name.c_str(), dtype_of(spec_.element), {rows_, spec_.columns},
                file_.size() - header_size_);
     integers(header, "lengths", labels_.lengths());
@@ -94,7 +64,7 @@ class SafetensorsWriter : public MatrixWriter {
   // All tensors that there may be, all numbers as long as numbers get.
   std::string widest_header() const {
     constexpr Index kLongest = std::numeric_limits<Index>::max();
-    Header header(spec_.provenance);
+    SafetensorsOutputHeader header = begin_header();
     header.add(spec_.name.c_str(), dtype_of(spec_.element), {kLongest, spec_.columns}, kLongest);
     for (const char* name : {"lengths", "names", "contigs", "starts", "ends", "offsets"}) {
       header.add(name, DType::i64, {kLongest}, 0);
@@ -102,14 +72,21 @@ class SafetensorsWriter : public MatrixWriter {
     return header.text(0);
   }
 
-  void integers(Header& header, const char* name, const std::vector<std::int64_t>& values) {
+  SafetensorsOutputHeader begin_header() const {
+    SafetensorsOutputHeader header;
+    if (!spec_.provenance.empty()) header.note("provenance", spec_.provenance);
+    return header;
+  }
+
+  void integers(SafetensorsOutputHeader& header, const char* name,
+                const std::vector<std::int64_t>& values) {
     file_.write(bytes_of(values));
     header.add(name, DType::i64, {static_cast<Index>(values.size())}, bytes_of(values).size());
   }
 
   // One a line, without an end of line after the last.
   template <class At>
-  void texts(Header& header, const char* name, At at) {
+  void texts(SafetensorsOutputHeader& header, const char* name, At at) {
     const std::uint64_t before = file_.size();
     for (std::size_t i = 0; i < labels_.size(); ++i) {
       if (i > 0) file_.write("\n");

@@ -41,6 +41,16 @@ std::optional<Tokenizer> find_tokenizer(const fs::path& folder, const Card& card
   return std::nullopt;
 }
 
+std::vector<std::string> label_names(const Json& config, Index count) {
+  std::vector<std::string> names;
+  const Json given = config.object_or_empty("id2label");
+  for (Index i = 0; i < count; ++i) {
+    const std::string id = std::to_string(i);
+    names.push_back(given.text(id, id));
+  }
+  return names;
+}
+
 Index count_parameters(const Checkpoint& checkpoint) {
   Index n = 0;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
@@ -114,6 +124,11 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   opened.parameters = count_parameters(checkpoint);
   const Placement place{&device, precision};
   opened.model = Model::make(read_spec(checkpoint), place);
+
+  if (const Tensor& classifier = opened.model.classifier(); classifier.present()) {
+    opened.labels = label_names(checkpoint.config(), classifier.shape[0]);
+    opened.problem = checkpoint.config().text("problem_type", "");
+  }
 
   const fs::path folder = checkpoint.folder();
   opened.tokenizer = find_tokenizer(folder, opened.model.card(), checkpoint.config());

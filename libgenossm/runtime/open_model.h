@@ -27,6 +27,10 @@ struct OpenedModel {
   bool alphabet_acgt = true;
   std::string licence;
   Index parameters = 0;
+  // Of a sequence-classification checkpoint: id2label of its config, by id ("0", "1" ... where the
+  // config names none), and its problem_type ("" if not said).
+  std::vector<std::string> labels;
+  std::string problem;
   std::vector<std::string> warnings;
 };
 

@@ -1,67 +1,152 @@
 #include "libgenossm/tasks/pooling.h"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 
 #include "kernels/pool/pool.h"
 
 namespace genossm {
+namespace {
 
-PoolKind parse_pool(const std::string& text) {
-  if (text == "mean") return PoolKind::mean;
-  if (text == "max") return PoolKind::max;
-  if (text == "mean+max") return PoolKind::mean_max;
-  if (text == "first") return PoolKind::first;
-  if (text == "last") return PoolKind::last;
-  if (text == "none") return PoolKind::none;
-  fail(Fault::usage, "--pool '" + text + "' is none of mean, max, mean+max, first, last, none");
+struct Word {
+  const char* name;
+  PoolPart::Kind kind;
+  bool sized;  // takes a number after a colon
+};
+constexpr Word kWords[] = {
+    {"mean", PoolPart::Kind::mean, false},    {"max", PoolPart::Kind::max, false},
+    {"first", PoolPart::Kind::first, false},  {"last", PoolPart::Kind::last, false},
+    {"center", PoolPart::Kind::center, true}, {"segments", PoolPart::Kind::segments, true},
+};
+constexpr Index kMostRows = 1'000'000;
+
+PoolPart parse_part(const std::string& part, const std::string& text) {
+  const auto colon = part.find(':');
+  for (const Word& word : kWords) {
+    if (part.substr(0, colon) != word.name) continue;
+    PoolPart out{word.kind, 1};
+    if (colon == std::string::npos) {
+      if (word.kind == PoolPart::Kind::segments) break;
+      return out;
+    }
+    const char* begin = part.data() + colon + 1;
+    const char* end = part.data() + part.size();
+    const auto [rest, error] = std::from_chars(begin, end, out.size);
+    if (!word.sized || error != std::errc() || rest != end || out.size < 1 ||
+        out.size > kMostRows) {
+      break;
+    }
+    return out;
+  }
+  fail(Fault::usage, "--pool '" + text +
+                         "' is not none, nor made of mean, max, first, last, center[:W], "
+                         "segments:K joined by +");
 }
 
-Pooling::Pooling(PoolKind kind, Index columns) : kind_(kind), columns_(columns) {
-  require(kind != PoolKind::none, Fault::internal, "pooling: none");
-  begin();
+}  // namespace
+
+PoolParts parse_pool(const std::string& text) {
+  PoolParts parts;
+  if (text == "none") return parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto plus = std::min(text.find('+', at), text.size());
+    parts.push_back(parse_part(text.substr(at, plus - at), text));
+    at = plus + 1;
+  }
+  return parts;
 }
 
-void Pooling::begin() {
-  const auto n = static_cast<std::size_t>(columns_);
+std::string pool_text(const PoolParts& parts) {
+  if (parts.empty()) return "none";
+  std::string text;
+  for (const PoolPart& part : parts) {
+    for (const Word& word : kWords) {
+      if (word.kind != part.kind) continue;
+      if (!text.empty()) text += '+';
+      text += word.name;
+      if (word.sized) text.append(":").append(std::to_string(part.size));
+    }
+  }
+  return text;
+}
+
+Index pooled_columns(const PoolParts& parts, Index columns) {
+  Index vectors = 0;
+  for (const PoolPart& part : parts) {
+    vectors += part.kind == PoolPart::Kind::segments ? part.size : 1;
+  }
+  return vectors * columns;
+}
+
+Pooling::Pooling(PoolParts parts, Index columns) : parts_(std::move(parts)), columns_(columns) {
+  require(!parts_.empty(), Fault::internal, "pooling: none");
+}
+
+void Pooling::begin(Index rows) {
+  using Kind = PoolPart::Kind;
+  rows_ = rows;
   count_ = 0;
-  sum_.assign(n, 0.0);
-  max_.assign(n, -std::numeric_limits<double>::infinity());
-  kept_.assign(n, 0.0f);
+  spans_.clear();
+  for (const PoolPart& part : parts_) {
+    Index begin = 0, end = rows;
+    if (part.kind == Kind::first) end = std::min<Index>(1, rows);
+    if (part.kind == Kind::last) begin = std::max<Index>(0, rows - 1);
+    if (part.kind == Kind::center && part.size < rows) {
+      begin = (rows - part.size + 1) / 2;
+      end = begin + part.size;
+    }
+    if (part.kind != Kind::segments) {
+      spans_.push_back({part.kind, begin, end, 0});
+      continue;
+    }
+    for (Index s = 0; s < part.size; ++s) {
+      begin = s * rows / part.size;
+      end = std::max((s + 1) * rows / part.size, std::min(begin + 1, rows));
+      spans_.push_back({part.kind, begin, end, 0});
+    }
+  }
+  values_.clear();
+  for (Span& span : spans_) {
+    span.at = values_.size();
+    values_.resize(values_.size() + static_cast<std::size_t>(columns_),
+                   span.kind == Kind::max ? -std::numeric_limits<double>::infinity() : 0.0);
+  }
 }
 
 void Pooling::take(Device& where, View<const float, 2> rows) {
-  const Index n = rows.extent[0];
-  if (n == 0) return;
   // Rows are in host memory, whatever device they came from.
   Device host{Cpu(1)};
   Device& device = as_cuda(where) != nullptr ? host : where;
-  const bool mean = kind_ == PoolKind::mean || kind_ == PoolKind::mean_max;
-  const bool max = kind_ == PoolKind::max || kind_ == PoolKind::mean_max;
-  if (mean) {
-    launch(device, Pool{.kind = Pool::Kind::mean, .x = rows, .sum = {sum_.data(), {columns_}}});
+  const Index n = rows.extent[0];
+  require(count_ + n <= rows_, Fault::internal, "pooling: more rows than the record has");
+  for (const Span& span : spans_) {
+    const Index begin = std::clamp<Index>(span.begin - count_, 0, n);
+    const Index end = std::clamp<Index>(span.end - count_, begin, n);
+    if (begin == end) continue;
+    launch(device,
+           Pool{.kind = span.kind == PoolPart::Kind::max ? Pool::Kind::max : Pool::Kind::mean,
+                .x = genossm::rows(rows, begin, end),
+                .sum = {values_.data() + span.at, {columns_}}});
   }
-  if (max) {
-    launch(device, Pool{.kind = Pool::Kind::max, .x = rows, .sum = {max_.data(), {columns_}}});
-  }
-  if (kind_ == PoolKind::first && count_ == 0) std::copy_n(rows.row(0), columns_, kept_.begin());
-  if (kind_ == PoolKind::last) std::copy_n(rows.row(n - 1), columns_, kept_.begin());
   count_ += n;
 }
 
 std::vector<float> Pooling::finish() const {
+  require(count_ == rows_, Fault::internal, "pooling: rows are missing");
   std::vector<float> out;
-  if (count_ == 0) {
+  if (rows_ == 0) {
     out.assign(static_cast<std::size_t>(columns()), std::numeric_limits<float>::quiet_NaN());
     return out;
   }
-  if (kind_ == PoolKind::mean || kind_ == PoolKind::mean_max) {
-    for (const double s : sum_) out.push_back(static_cast<float>(s / static_cast<double>(count_)));
+  out.reserve(values_.size());
+  for (const Span& span : spans_) {
+    const double count =
+        span.kind == PoolPart::Kind::max ? 1.0 : static_cast<double>(span.end - span.begin);
+    for (std::size_t c = 0; c < static_cast<std::size_t>(columns_); ++c) {
+      out.push_back(static_cast<float>(values_[span.at + c] / count));
+    }
   }
-  if (kind_ == PoolKind::max || kind_ == PoolKind::mean_max) {
-    for (const double m : max_) out.push_back(static_cast<float>(m));
-  }
-  if (kind_ == PoolKind::first || kind_ == PoolKind::last) out = kept_;
   return out;
 }
 

@@ -8,28 +8,52 @@
 
 namespace genossm {
 
-enum class PoolKind { mean, max, mean_max, first, last, none };
+// One part of a pooled vector. Of n rows (n > 0):
+//   mean, max      over all rows
+//   first, last    that row
+//   center W       mean of the W rows in the middle, [(n - W + 1) / 2, +W), all of them if W >= n
+//   segments K     K means, of the rows [s n / K, (s + 1) n / K), at least one each: what stands
+//                  where along the record
+struct PoolPart {
+  enum class Kind { mean, max, first, last, center, segments };
+  Kind kind = Kind::mean;
+  Index size = 1;  // W or K
+};
 
-// "mean", "max", "mean+max", "first", "last", "none"; throws Fault::usage.
-PoolKind parse_pool(const std::string& text);
+// The parts put side by side; empty: no pooling, one row a base.
+using PoolParts = std::vector<PoolPart>;
+
+// "none", or parts joined by '+': mean, max, first, last, center[:W] (W is 1), segments:K;
+// "mean+max". Throws Fault::usage.
+PoolParts parse_pool(const std::string& text);
+std::string pool_text(const PoolParts& parts);  // reads back as the same parts
+// Values of a pooled vector of rows with `columns` values.
+Index pooled_columns(const PoolParts& parts, Index columns);
 
 class Pooling {
  public:
-  // columns: of the rows. kind is not none.
-  Pooling(PoolKind kind, Index columns);
-  Index columns() const { return kind_ == PoolKind::mean_max ? 2 * columns_ : columns_; }
+  // columns: of the rows. `parts` is not empty.
+  Pooling(PoolParts parts, Index columns);
+  Index columns() const { return pooled_columns(parts_, columns_); }
 
-  void begin();
+  // The record has `rows` rows.
+  void begin(Index rows);
   void take(Device& device, View<const float, 2> rows);
-  // The vector; all NaN when no rows came.
+  // The vector; all NaN for a record without rows.
   std::vector<float> finish() const;
 
  private:
-  PoolKind kind_;
+  struct Span {  // one vector of the result
+    PoolPart::Kind kind = PoolPart::Kind::mean;
+    Index begin = 0, end = 0;  // rows
+    std::size_t at = 0;        // in values_
+  };
+
+  PoolParts parts_;
   Index columns_;
-  Index count_ = 0;
-  std::vector<double> sum_, max_;
-  std::vector<float> kept_;
+  Index count_ = 0, rows_ = 0;
+  std::vector<Span> spans_;
+  std::vector<double> values_;
 };
 
 }  // namespace genossm
