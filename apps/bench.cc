@@ -50,7 +50,8 @@ class Bench {
 
   void model(const std::string& name, const Model& model, Index tokens) {
     if (rows_.empty()) {
-      std::cout << "model\tprecision\tthreads\ttokens\ttokens/s\tproducts alone, tokens/s\tratio\t"
+      std::cout << "model\tprecision\tthreads\ttokens\ttokens/s\tproducts (and long convolutions) "
+                   "alone, tokens/s\tratio\t"
                    "ratio by processor time\tproducts, GFLOP/s\n";
     }
     SpeedRequest request;
@@ -164,10 +165,10 @@ void run(const Options& options) {
 void add_bench(CLI::App& root, const std::vector<std::string>&) {
   const auto o = std::make_shared<Options>();
   CLI::App* app = root.add_subcommand("bench", "Speed on this machine, beside what it can do");
-  app->add_option(
-         "--suite", o->suite,
-         "model: tokens per second beside the model's matrix products alone; ops: every op beside "
-         "what its memory and its arithmetic allow")
+  app->add_option("--suite", o->suite,
+                  "model: tokens per second beside its matrix products and long "
+                  "convolutions alone; ops: every op beside "
+                  "what its memory and its arithmetic allow")
       ->capture_default_str();
   o->model.add(*app, "");
   app->add_option("--tokens", o->tokens, "Length of the sequence [a default for each model]")

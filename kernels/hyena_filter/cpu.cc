@@ -102,12 +102,12 @@ void trunk_rows(const HyenaTrunk& op, Index begin, Index end) {
   const Index H = op.freq.extent[0], M = op.w.extent[0], n = end - begin;
   const F32 d;
   std::vector<float> memory(static_cast<std::size_t>(M > 0 ? 2 * n * H : 0));
-  const View<float, 2> half[2] = {{memory.data(), {n, H}}, {memory.data() + n * H * (M > 0), {n, H}}};
+  const View<float, 2> half[2] = {{memory.data(), {n, H}},
+                                  {memory.data() + n * H * (M > 0), {n, H}}};
   View<const float, 2> x = rows(op.z, begin, end);
   for (Index layer = 0; layer <= M; ++layer) {
     const View<const float, 2> w =
-        layer == 0 ? op.w0
-                   : View<const float, 2>(op.w.row(layer - 1), {H, H}, {op.w.stride[1], 1});
+        layer == 0 ? op.w0 : View<const float, 2>(op.w.row(layer - 1), {H, H}, {op.w.stride[1], 1});
     const View<float, 2> y = layer == M ? rows(op.a, begin, end) : half[layer % 2];
     dense(x, w, layer == 0 ? op.b0.data : op.b.row(layer - 1),
           [&](Index t, Index column, Vec sum, Index left) HWY_ATTR {
@@ -148,9 +148,8 @@ constexpr Index kRows = 128;
 
 template <class Op, class Rows>
 void over_rows(Cpu& cpu, const Op& op, Index L, Rows rows_of) {
-  cpu.for_each((L + kRows - 1) / kRows, [&](Index range) {
-    rows_of(op, range * kRows, std::min(L, (range + 1) * kRows));
-  });
+  cpu.for_each((L + kRows - 1) / kRows,
+               [&](Index range) { rows_of(op, range * kRows, std::min(L, (range + 1) * kRows)); });
 }
 
 }  // namespace

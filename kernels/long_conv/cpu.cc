@@ -93,8 +93,7 @@ class Convolution {
     const Index N = shape_.N1 == 1 ? shape_.M : shape_.N1;
     turn_.resize(static_cast<std::size_t>(2 * N));
     for (Index r = 0; r < N; ++r) {
-      const double angle =
-          std::numbers::pi * static_cast<double>(r) / static_cast<double>(2 * N);
+      const double angle = std::numbers::pi * static_cast<double>(r) / static_cast<double>(2 * N);
       turn_[static_cast<std::size_t>(2 * r)] = static_cast<float>(std::cos(angle));
       turn_[static_cast<std::size_t>(2 * r + 1)] = static_cast<float>(std::sin(angle));
     }
@@ -184,6 +183,9 @@ class Convolution {
     const F32 d;
     const Index N1 = shape_.N1, N2 = shape_.N2;
     for (Index r = 0; r < N1; ++r) {
+      // Column c + 1 comes next; no two of its samples lie in one page. Beyond the end a prefetch
+      // reads nothing.
+      __builtin_prefetch(x.row(r * N2 + c + 1) + channel);
       store_complex(d, sample(x, length, r * N2 + c, channel, turn_.data() + 2 * r),
                     local + r * element_);
     }
@@ -199,6 +201,7 @@ class Convolution {
     const F32 d;
     const Index N1 = shape_.N1, N2 = shape_.N2;
     for (Index r = 0; r < N1; ++r) {
+      __builtin_prefetch(from + (r * shape_.row + c + 2) * element_);
       const Complex v = load_complex(d, from + (r * shape_.row + c) * element_);
       store_complex(d, turned<true>(d, v, twiddle + 2 * r), local + r * element_);
     }
@@ -206,6 +209,8 @@ class Convolution {
     for (Index r = 0; r < N1; ++r) {
       const Index t = r * N2 + c;
       if (t >= L_) return;
+      if (!op_.skip.empty()) __builtin_prefetch(op_.u.row(t + 1) + channel);
+      if (!op_.gate.empty()) __builtin_prefetch(op_.gate.row(t + 1) + channel);
       result(load_complex(d, local + r * element_), t, channel, turn_.data() + 2 * r);
     }
   }

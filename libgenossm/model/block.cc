@@ -91,8 +91,8 @@ Index Block::slab_columns() const {
 }
 
 Index Block::weight_bytes() const {
-  return (whole_ ? whole_->weight_bytes() : forward_->weight_bytes()) + (reverse_ ? reverse_->weight_bytes() : 0) +
-         (mlp_norm_ ? fc1_.bytes() + fc2_.bytes() : 0);
+  return (whole_ ? whole_->weight_bytes() : forward_->weight_bytes()) +
+         (reverse_ ? reverse_->weight_bytes() : 0) + (mlp_norm_ ? fc1_.bytes() + fc2_.bytes() : 0);
 }
 
 std::vector<Product> Block::products() const {

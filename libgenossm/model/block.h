@@ -38,6 +38,8 @@ class Block {
     return forward_->rows_independent() && (!reverse_ || reverse_->rows_independent());
   }
 
+  // Channels of long convolutions.
+  Index convolved() const { return whole_ ? whole_->convolved() : 0; }
   // The matrix products that forward() runs on every row, in its order.
   std::vector<Product> products() const;
 

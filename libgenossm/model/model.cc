@@ -34,8 +34,7 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
       if (spec.longest() > 0) {
-        fail(Fault::device,
-             spec.family + " models have no CUDA version yet. Use --device cpu");
+        fail(Fault::device, spec.family + " models have no CUDA version yet. Use --device cpu");
       }
       m.cuda_ = CudaModel::make(spec, *place.device, place.precision);
       card.cuda = true;

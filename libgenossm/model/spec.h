@@ -86,9 +86,9 @@ struct MlpSpec {
     gelu_tanh    // fc2 gelu_tanh(fc1 x)
   };
   Kind kind = Kind::gated_silu;
-  Index hidden = 0;             // F
-  Tensor fc1, fc2;              // [2F, D] where gated, else [F, D]; [D, F]
-  Tensor fc1_bias, fc2_bias;    // may be absent
+  Index hidden = 0;           // F
+  Tensor fc1, fc2;            // [2F, D] where gated, else [F, D]; [D, F]
+  Tensor fc1_bias, fc2_bias;  // may be absent
 };
 
 // x += mixer(norm(x)); x += mlp(norm2(x)) if there is one.

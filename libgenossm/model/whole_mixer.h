@@ -27,6 +27,8 @@ class WholeMixer {
   // y += out_proj of what mix() left: kept [n, K] -> y [n, D].
   virtual void leave(Device& device, View<const float, 2> kept, View<float, 2> y) const = 0;
 
+  // Channels that a long convolution is run over, those of all its convolutions together.
+  virtual Index convolved() const = 0;
   // The products of enter() and leave(), in this order.
   virtual std::vector<Product> products() const = 0;
 };

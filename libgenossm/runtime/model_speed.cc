@@ -62,22 +62,25 @@ ModelSpeed measure_model(const Model& model, Device& device, const SpeedRequest&
   // The replay is even all along: a part of a long run says as much as the whole.
   const Index replay_rows = std::min<Index>(rows, 16'384);
 
-  std::vector<Timing> whole, gemm;
+  std::vector<Timing> whole, gemm, convs;
   run_model(model, executor, request);
   for (int i = 0; i < request.repetitions; ++i) {
     gemm.push_back(replay_products(model, cpu, replay_rows, executor.plan().lane_slab));
+    const Timing conv = replay_long_convs(model, cpu, request.tokens);
+    const double times = static_cast<double>(request.sequences);
+    convs.push_back({times * conv.seconds, times * conv.cpu_seconds});
     whole.push_back(run_model(model, executor, request));
   }
-  const Timing a = median(whole), b = median(gemm);
+  const Timing a = median(whole), b = median(gemm), c = median(convs);
   const double share = static_cast<double>(replay_rows) / static_cast<double>(rows);
   ModelSpeed speed;
   speed.threads = cpu.threads();
   const double n = static_cast<double>(tokens);
   speed.tokens_per_s = n / a.seconds;
-  speed.gemm_tokens_per_s = n * share / b.seconds;
+  speed.gemm_tokens_per_s = n / (b.seconds / share + c.seconds);
   speed.ratio = speed.tokens_per_s / speed.gemm_tokens_per_s;
   speed.cpu_tokens_per_s = n / a.cpu_seconds;
-  speed.cpu_gemm_tokens_per_s = n * share / b.cpu_seconds;
+  speed.cpu_gemm_tokens_per_s = n / (b.cpu_seconds / share + c.cpu_seconds);
   speed.cpu_ratio = speed.cpu_tokens_per_s / speed.cpu_gemm_tokens_per_s;
   speed.gemm_gflops = product_flop(model, replay_rows) / b.seconds / 1e9;
   return speed;

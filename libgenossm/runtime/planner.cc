@@ -44,7 +44,7 @@ Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
       fail(Fault::memory,
            "not enough memory on the GPU: " +
                (card.layer_major() ? "a window of " + std::to_string(request.window) + " tokens"
-                             : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
+                                   : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
                " needs " + in_words(device_bytes()) + ", free are " +
                in_words(request.device_memory) +
                (card.layer_major() ? ". Use a smaller --window" : ". Use a smaller --chunk"));
@@ -107,10 +107,10 @@ Plan make_plan(const Card& card, const PlanRequest& request) {
       fail(Fault::memory,
            "not enough memory: " +
                (card.layer_major() ? "a window of " + std::to_string(window) + " tokens"
-                             : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
+                                   : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
                " needs " + in_words(peak()) + ", allowed are " + in_words(request.memory) +
                (card.layer_major() ? ". Use a smaller --window or more --memory"
-                             : ". Use a smaller --chunk or more --memory"));
+                                   : ". Use a smaller --chunk or more --memory"));
     }
   }
   plan.lane_bytes = lane_bytes(batch);

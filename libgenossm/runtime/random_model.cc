@@ -33,9 +33,8 @@ float hyena_position(Index t, Index column, Index columns, Index rows) {
   const double time = static_cast<double>(t) / static_cast<double>(std::max<Index>(1, rows - 1));
   if (column == 0) return static_cast<float>(time);
   const Index bands = (columns - 1) / 2;
-  const double step = bands > 1 ? (static_cast<double>(bands - 1) - 1e-4) /
-                                      static_cast<double>(bands - 1)
-                                : 0.0;
+  const double step =
+      bands > 1 ? (static_cast<double>(bands - 1) - 1e-4) / static_cast<double>(bands - 1) : 0.0;
   const double f = 1e-4 + step * static_cast<double>((column - 1) % std::max<Index>(1, bands));
   const double w = 2 * std::numbers::pi * static_cast<double>(t) / static_cast<double>(rows);
   return static_cast<float>(column <= bands ? std::cos(f * w) : -std::sin(f * w));

@@ -86,10 +86,8 @@ int main(int argc, char** argv) {
   for (float& v : h) v = noise(seed);
   const genossm::Buffer<float> work(genossm::long_conv_work(L, 1));
   genossm::Cpu cpu(1);
-  const genossm::LongConv op{.u = u.matrix(L, D),
-                             .h = h.matrix(L, D),
-                             .y = y.matrix(L, D),
-                             .work = work.view()};
+  const genossm::LongConv op{
+      .u = u.matrix(L, D), .h = h.matrix(L, D), .y = y.matrix(L, D), .work = work.view()};
   std::vector<float> one_u(static_cast<std::size_t>(L)), one_h(one_u);
   for (Index t = 0; t < L; ++t) {
     one_u[static_cast<std::size_t>(t)] = u[t * D], one_h[static_cast<std::size_t>(t)] = h[t * D];
@@ -108,8 +106,9 @@ int main(int argc, char** argv) {
       largest = std::max(largest, std::abs(static_cast<double>(other[t])));
     }
   }
-  std::printf("length %lld, %lld channels: genossm %.3f ms, FFTW %.3f ms a channel, %.2f times; "
-              "largest difference %.1e of the largest value\n",
-              static_cast<long long>(L), static_cast<long long>(D), 1e3 * ours, 1e3 * theirs,
-              theirs / ours, difference / largest);
+  std::printf(
+      "length %lld, %lld channels: genossm %.3f ms, FFTW %.3f ms a channel, %.2f times; "
+      "largest difference %.1e of the largest value\n",
+      static_cast<long long>(L), static_cast<long long>(D), 1e3 * ours, 1e3 * theirs, theirs / ours,
+      difference / largest);
 }

@@ -140,7 +140,8 @@ TEST(HyenaKernelsGolden, Convolution) {
   for (int i = 0; i < 7; ++i) {
     const std::string at = "fftconv" + std::to_string(i);
     SCOPED_TRACE(at);
-    const Golden u = file.tensor(at + ".u"), k = file.tensor(at + ".k"), skip = file.tensor(at + ".D");
+    const Golden u = file.tensor(at + ".u"), k = file.tensor(at + ".k"),
+                 skip = file.tensor(at + ".D");
     const Golden want = file.tensor(at + ".y");
     const Index D = u.shape[0], L = u.shape[1];
     const std::vector<float> ut = turned(u.matrix()), kt = turned(k.matrix());

@@ -144,8 +144,7 @@ TEST(HyenaFilter, RefusesWhatDoesNotFit) {
   EXPECT_EQ(trunk([](HyenaTrunk&) {}), "");
   EXPECT_EQ(trunk([](HyenaTrunk& op) { op.w0.extent[0] = 4; }),
             "hyena_trunk: w0 is [4, 8], want [5, 8]");
-  EXPECT_EQ(trunk([](HyenaTrunk& op) { op.b0.extent[0] = 4; }),
-            "hyena_trunk: b0 is [4], want [8]");
+  EXPECT_EQ(trunk([](HyenaTrunk& op) { op.b0.extent[0] = 4; }), "hyena_trunk: b0 is [4], want [8]");
   EXPECT_EQ(trunk([](HyenaTrunk& op) { op.w.extent[2] = 4; }),
             "hyena_trunk: w is [2, 8, 4], want [2, 8, 8]");
   EXPECT_EQ(trunk([](HyenaTrunk& op) { op.b.extent[0] = 4; }),

@@ -51,13 +51,16 @@ double tolerance(Index L) { return 2e-7 * (1 + std::log2(static_cast<double>(L +
 std::vector<Form> forms() {
   std::vector<Form> all;
   // One under, on and over the sizes of transforms; 2,049 and more have two levels.
-  for (const Index L : {0, 1, 2, 3, 4, 5, 7, 9, 10, 15, 16, 17, 31, 63, 64, 65, 100, 257, 600, 1000,
-                        1537, 2047, 2048, 2049, 2304, 2500, 3000, 3073, 3800, 4096, 4100}) {
+  for (const Index L :
+       {0,   1,   2,   3,    4,    5,    7,    9,    10,   15,   16,   17,   31,   63,   64,  65,
+        100, 257, 600, 1000, 1537, 2047, 2048, 2049, 2304, 2500, 3000, 3073, 3800, 4096, 4100}) {
     for (const Index D : {1, 24}) {
       if (L > 1000 && D > 1 && L % 2 == 1) continue;
       all.push_back({.L = L,
                      .D = D,
-                     .K = std::max<Index>(1, L % 3 == 0 ? L / 2 : L % 3 == 1 ? L : L + 5),
+                     .K = std::max<Index>(1, L % 3 == 0   ? L / 2
+                                             : L % 3 == 1 ? L
+                                                          : L + 5),
                      .gap = L % 4,
                      .skip = L % 2 == 0,
                      .gate = (L + D) % 3 != 0});

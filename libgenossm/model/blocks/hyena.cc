@@ -83,14 +83,13 @@ class Hyena final : public WholeMixer {
         const Index begin = gates ? 0 : (O_ - 1) * D_, end = gates ? (O_ - 1) * D_ : channels;
         const View<float, 2> to = gates ? cols(kept, D_, O_ * D_) : last_two;
         launch(device,
-               CausalConv{.x = rows(cols(View<const float, 2>(p), begin, end), piece.begin,
-                                    piece.end),
-                          .w = cols(View<const float, 2>(short_taps_.matrix(W_, channels)), begin,
-                                    end),
-                          .bias = {short_bias_.data() + begin, {end - begin}},
-                          .silu = false,
-                          .tail = cols(View<float, 2>(piece.state, {W_ - 1, channels}), begin, end),
-                          .y = rows(to, piece.begin, piece.end)});
+               CausalConv{
+                   .x = rows(cols(View<const float, 2>(p), begin, end), piece.begin, piece.end),
+                   .w = cols(View<const float, 2>(short_taps_.matrix(W_, channels)), begin, end),
+                   .bias = {short_bias_.data() + begin, {end - begin}},
+                   .silu = false,
+                   .tail = cols(View<float, 2>(piece.state, {W_ - 1, channels}), begin, end),
+                   .y = rows(to, piece.begin, piece.end)});
       }
     }
     launch(device, Activation{.kind = Activation::Kind::identity,
@@ -149,6 +148,7 @@ class Hyena final : public WholeMixer {
     out_.run(device, cols(kept, 0, D_), y, true);
   }
 
+  Index convolved() const override { return (O_ - 1) * D_; }
   std::vector<Product> products() const override { return {{&in_, false}, {&out_, true}}; }
 
  private:

@@ -125,9 +125,9 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   bind(tensors, m.final_norm, root + "ln_f", D);
   // Without one the embedding serves, to which the original code ties it.
   tensors.bind(m.head, head, {m.vocab, D}, Presence::optional);
-  if (const auto shape = tensors.shape_of("score.weight"); shape && shape->size() == 2) {
-    tensors.bind(m.classifier, "score.weight", {(*shape)[0], D}, Presence::optional);
-  }
+  // The head of a classifier reads one token by rules of its own (hyenadna.md section 4): accounted
+  // for, not offered.
+  if (const auto shape = tensors.shape_of("score.weight")) tensors.ignore("score.weight", *shape);
   return m;
 }
 
