@@ -44,13 +44,13 @@ class GenerateRun {
     std::vector<std::string> bases(static_cast<std::size_t>(n));
     std::string state;
     Cpu* cpu = std::get_if<Cpu>(&device_);
-    if (cpu != nullptr && n > 1) {
-      // A sequence has one thread and one generator of its own, whoever runs it.
+    if (cpu != nullptr) {
+      // One thread a sequence: a step is a single tile of rows, too little to share.
       std::atomic<Index> next{0};
       cpu->for_each(std::min<Index>(n, plan_.lanes), [&](Index) {
         Device alone{Cpu(1)};
         for (Index i; (i = next++) < n;) {
-          bases[static_cast<std::size_t>(i)] = sequence(alone, i, nullptr);
+          bases[static_cast<std::size_t>(i)] = sequence(alone, i, saved ? &state : nullptr);
         }
       });
     } else {
