@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 machine to embeddings and likelihoods of real DNA, with the bundled models.
+# From a fresh Debian 12 machine to embeddings, likelihoods and classes of real DNA, with the bundled models.
 #
 #   bash pipelines/quickstart.sh [RESULTS_FOLDER]
 #
@@ -40,6 +40,10 @@ run embed "$tiny/human_reads.bam" -o "$results/reads.tsv.gz" --force
 echo "== 4. How likely the bundled causal model finds every base"
 run score --per-record "$tiny/genomes.fa.gz" -o "$results/bits_per_base.tsv" --force
 run score --track logp,entropy -f "$tiny/genomes.fa.gz" -R "$tiny/peaks.bed" -o "$results/tracks.tsv.gz" --force
+echo "== 5. What organism reads and genomes look like, by the bundled head"
+run classify "$tiny/human_reads.bam" -o "$results/classified.bam" --force
+run classify "$tiny/human_reads.bam" -o "$results/classes.tsv" --force
+run classify "$tiny/genomes.fa.gz" --top 3 -o "$results/genome_classes.tsv" --force
 
 echo
 echo "== Results, in $results"
@@ -50,5 +54,9 @@ echo "-- bits_per_base.tsv"
 grep -v '^##' "$results/bits_per_base.tsv"
 echo "-- tracks.tsv.gz, first bases"
 zcat "$results/tracks.tsv.gz" | grep -v '^##' | sed -n 1,6p
+echo "-- genome_classes.tsv"
+grep -v '^##' "$results/genome_classes.tsv"
+echo "-- classes.tsv: reads of each class (the reads are human, 100 bases; the head was trained on 512)"
+grep -v '^#' "$results/classes.tsv" | cut -f 2 | sort | uniq -c | sort -rn
 echo
 echo "The program is build/$preset/genossm; try: build/$preset/genossm --help"

@@ -105,11 +105,13 @@ def main():
                         "test_records", "accuracy", "accuracy_low", "accuracy_high", "mcc", "auroc",
                         "seconds_embedding", "seconds_fitting"])
         sets = [Set(options.data / name, scratch, options.choose_on) for name in names]
-        tried = {data.name: [pool.submit(train, options, data, way, scratch, False) for way in ways]
-                 for data in sets}
+        tried = {data.name: [pool.submit(train, options, data, way, scratch, False)
+                             for way in ways if len(ways) > 1] for data in sets}
         finals = []
         for data in sets:
-            way = min((job.result() for job in tried[data.name]), key=lambda row: row[0])[1]
+            way = ways[0]
+            if len(ways) > 1:
+                way = min((job.result() for job in tried[data.name]), key=lambda row: row[0])[1]
             finals.append((data, pool.submit(train, options, data, way, scratch, True)))
         data_of = {job: data for data, job in finals}
         for job in concurrent.futures.as_completed(data_of):

@@ -8,23 +8,24 @@ import unittest
 from genossm_cli import GENOSSM, SOURCE, Case, main
 
 
-def commands():
+def blocks():
+    """The commands of each block of shell lines."""
     text = (SOURCE / "README.md").read_text()
-    block = re.search(r"readme_test\.py -->\n```sh\n(.*?)```", text, re.S).group(1)
-    return [line.split("  #")[0].rstrip() for line in block.splitlines() if line.strip()]
+    return [[line.split("  #")[0].rstrip() for line in block.splitlines() if line.strip()]
+            for block in re.findall(r"```sh\n(.*?)```", text, re.S)]
 
 
 class Readme(Case):
     def test_there_are_ten(self):
-        self.assertEqual(len(commands()), 10)
+        self.assertEqual(len(blocks()[0]), 10)
 
     def test_every_command_runs(self):
         (self.folder / "data").symlink_to(SOURCE / "data")
         path = f"{pathlib.Path(GENOSSM).parent}:{os.environ['PATH']}"
-        for command in commands():
+        for command in sum(blocks(), []):
             with self.subTest(command=command):
                 done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=self.folder,
-                                      capture_output=True, timeout=1500, env={**os.environ, "PATH": path})
+                                      capture_output=True, timeout=1500, env={**os.environ, "PATH": path, "GENOSSM_CACHE": str(self.folder)})
                 self.assertEqual(done.returncode, 0, done.stderr.decode())
                 output = re.search(r"-o (\S+)", command)
                 if output:
@@ -33,7 +34,7 @@ class Readme(Case):
                     self.assertTrue(done.stdout)
 
     def test_help_of_every_command(self):
-        for command in ("embed", "score", "variants", "mutate", "inspect", "bench"):
+        for command in ("embed", "score", "variants", "mutate", "train-head", "classify", "generate", "inspect", "bench"):
             self.assertIn(b"--help", self.good(command, "--help").stdout)
         self.assertIn(b"htslib", self.good("--version").stdout)
 
