@@ -53,7 +53,8 @@ class Bench {
 
   void model(const std::string& name, const Model& model, Index tokens) {
     if (rows_.empty()) {
-      std::cout << "model\tprecision\tthreads\ttokens\ttokens/s\tproducts alone, tokens/s\tratio\t"
+      std::cout << "model\tprecision\tthreads\ttokens\ttokens/s\tproducts (and long convolutions) "
+                   "alone, tokens/s\tratio\t"
                    "ratio by processor time\tproducts, GFLOP/s\n";
     }
     SpeedRequest request;
@@ -89,9 +90,10 @@ class Bench {
 
   void opened(ModelOptions options) {
     const OpenedModel found = options.open(device_, false);
-    const Index context =
-        found.model.card().two_way && found.context > 0 ? found.context : kBundledTokens;
-    model(found.name, found.model, std::max(context, kBundledTokens));
+    const Card& card = found.model.card();
+    const Index context = card.layer_major() && found.context > 0 ? found.context : kBundledTokens;
+    const Index tokens = std::max(context, kBundledTokens);
+    model(found.name, found.model, card.longest > 0 ? std::min(tokens, context) : tokens);
   }
 
   void ops() {
@@ -170,10 +172,10 @@ void run(const Options& options) {
 void add_bench(CLI::App& root, const std::vector<std::string>&) {
   const auto o = std::make_shared<Options>();
   CLI::App* app = root.add_subcommand("bench", "Speed on this machine, beside what it can do");
-  app->add_option(
-         "--suite", o->suite,
-         "model: tokens per second beside the model's matrix products alone; ops: every op beside "
-         "what its memory and its arithmetic allow")
+  app->add_option("--suite", o->suite,
+                  "model: tokens per second beside its matrix products and long "
+                  "convolutions alone; ops: every op beside "
+                  "what its memory and its arithmetic allow")
       ->capture_default_str();
   o->model.add(*app, "");
   app->add_option("--tokens", o->tokens, "Length of the sequence [a default for each model]")

@@ -14,6 +14,7 @@ void add_variants(CLI::App& root, const std::vector<std::string>& words);
 void add_mutate(CLI::App& root, const std::vector<std::string>& words);
 void add_train_head(CLI::App& root, const std::vector<std::string>& words);
 void add_classify(CLI::App& root, const std::vector<std::string>& words);
+void add_generate(CLI::App& root, const std::vector<std::string>& words);
 void add_inspect(CLI::App& root, const std::vector<std::string>& words);
 void add_bench(CLI::App& root, const std::vector<std::string>& words);
 

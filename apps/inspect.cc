@@ -71,9 +71,12 @@ Facts model_facts(const OpenedModel& model) {
   facts.emplace_back("context",
                      model.context > 0
                          ? with_commas(model.context) + " bases, from " + model.context_source
-                         : "not stated" + std::string(card.two_way ? ": give --window" : ""));
+                         : "not stated" + std::string(card.layer_major() ? ": give --window" : ""));
   facts.emplace_back("parameters", with_commas(model.parameters));
-  if (!card.two_way)
+  if (card.whole) {
+    facts.emplace_back("state", "none: filters see a whole sequence, of " +
+                                    with_commas(card.longest) + " tokens at most");
+  } else if (!card.two_way)
     facts.emplace_back("state", with_commas(4 * card.state_floats) + " bytes a sequence");
   facts.emplace_back("licence", model.licence.empty() ? "not stated" : model.licence);
   return facts;
@@ -98,7 +101,10 @@ std::string mebibytes(Index bytes) { return with_commas((bytes + (1 << 20) - 1) 
 
 void print_memory(const OpenedModel& model, const Options& options, Device& device) {
   std::cout << "peak memory by length, " << options.model.thread_count() << " threads:\n";
-  for (const Index length : {Index{1'000}, Index{10'000}, Index{100'000}, Index{1'000'000}}) {
+  const Index longest = model.model.card().longest;
+  for (Index length : {Index{1'000}, Index{10'000}, Index{100'000}, Index{1'000'000}}) {
+    if (longest > 0 && length / 10 >= longest) break;
+    if (longest > 0) length = std::min(length, longest);
     std::cout << "  " << std::right << std::setw(10) << with_commas(length) << " tokens  "
               << mebibytes(plan_for(model, options, length, device).peak_bytes) << '\n';
   }
@@ -155,9 +161,9 @@ void run(const Options& options) {
   std::cout << "every tensor of the file is accounted for\n";
   print_memory(model, options, device);
   if (!options.plan) return;
-  const Index window = options.work.window > 0      ? options.work.window
-                       : model.model.card().two_way ? model.context
-                                                    : 0;
+  const Index window = options.work.window > 0            ? options.work.window
+                       : model.model.card().layer_major() ? model.context
+                                                          : 0;
   std::cout << "plan for "
             << (window > 0 ? "windows of " + with_commas(window) + " tokens" : "any length")
             << ":\n"

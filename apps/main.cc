@@ -67,6 +67,7 @@ int run(int argc, char** argv) {
   add_mutate(root, words);
   add_train_head(root, words);
   add_classify(root, words);
+  add_generate(root, words);
   add_inspect(root, words);
   add_bench(root, words);
   if (argc == 1) {

@@ -1,12 +1,12 @@
 # genossm_add_op(NAME [LINK libs...] [MORE files...] [CUDA more.cu...]): one op folder: NAME.h, reference.cc,
-# cpu.cc, and cuda.cu with the further files named after CUDA where the CUDA engine is built.
+# cpu.cc, and cuda.cu (where there is one) with the further files named after CUDA where the CUDA engine is built.
 function(genossm_add_op name)
   cmake_parse_arguments(op "" "" "LINK;MORE;CUDA" ${ARGN})
   if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/cpu.cc)
     return()
   endif()
   add_library(genossm_op_${name} STATIC ${name}/reference.cc ${name}/cpu.cc ${op_MORE})
-  if(GENOSSM_HAS_CUDA)
+  if(GENOSSM_HAS_CUDA AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/cuda.cu)
     list(TRANSFORM op_CUDA PREPEND ${name}/)
     target_sources(genossm_op_${name} PRIVATE ${name}/cuda.cu ${op_CUDA})
   endif()

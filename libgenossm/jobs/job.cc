@@ -28,7 +28,7 @@ StrandMode parse_strand(const std::string& text) {
 
 Index window_of(const OpenedModel& model, const RunOptions& options) {
   if (options.window > 0) return options.window;
-  return model.model.card().two_way ? model.context : 0;
+  return model.model.card().layer_major() ? model.context : 0;
 }
 
 std::string json_text(std::string_view text) {

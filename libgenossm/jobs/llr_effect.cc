@@ -69,10 +69,16 @@ class LlrEffect final : public EffectScorer {
         strand_(options.run.strand.value_or(StrandMode::forward)),
         strands_(strands_of(strand_)),
         branches_(model.model, device, branch_options(options)) {
+    // Long convolutions leave no state at a prefix's end: every window runs whole.
+    if (model.model.card().whole) options_.reuse = false;
     geometry_.window = effect_window(model, options);
     geometry_.suffix =
         options.suffix > 0 ? options.suffix : std::max<Index>(1, geometry_.window / 2);
-    geometry_.grid = options.grid > 0 ? options.grid : default_grid(geometry_.window);
+    // Where nothing is shared a grid would only make windows longer.
+    geometry_.grid = options.grid > 0           ? options.grid
+                     : model.model.card().whole ? 1
+                                                : default_grid(geometry_.window);
+    check_length(model.model.card(), geometry_.window + geometry_.grid - 1);
     if (geometry_.suffix > geometry_.window) {
       fail(Fault::usage, "--suffix " + std::to_string(geometry_.suffix) +
                              " is longer than the window of " + std::to_string(geometry_.window) +

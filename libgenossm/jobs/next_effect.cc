@@ -45,9 +45,16 @@ class NextEffect final : public EffectScorer {
                   {options.run.threads, options.run.chunk, options.run.memory}) {
     geometry_.window = options.run.window;
     geometry_.suffix = 1;
-    geometry_.grid = options.grid > 0
-                         ? options.grid
-                         : std::max<Index>(kTile, geometry_.window / 8 / kTile * kTile);
+    const Card& card = model.model.card();
+    if (geometry_.window == 0 && card.whole) {
+      fail(Fault::usage, "--score next with " + model.name +
+                             " needs --window: its long filters see at most " +
+                             std::to_string(card.longest) + " tokens at once");
+    }
+    geometry_.grid = options.grid > 0 ? options.grid
+                     : card.whole     ? 1
+                                  : std::max<Index>(kTile, geometry_.window / 8 / kTile * kTile);
+    check_length(card, geometry_.window + geometry_.grid - 1);
     if (geometry_.window == 0 && strand_ != StrandMode::forward) {
       fail(Fault::usage, "--score next with --strand " + std::string(name_of(strand_)) +
                              " needs --window: a pass along the other strand of a whole contig "
@@ -179,7 +186,12 @@ class NextEffect final : public EffectScorer {
     std::vector<Sweep> sweeps;
     for (Group& group : groups) {
       const Item& last = items_[group.end - 1];
-      group.bases = text_.window(contig(last), last.begin, last.at, last.reverse);
+      // A long convolution's rounding depends on the length of what it sees: a pass then covers
+      // all that may share it, so that a variant's score does not depend on those beside it.
+      const Index all =
+          std::min(text_.length(contig(last)), last.begin + geometry_.window + geometry_.grid - 1);
+      const Index end = model_.model.card().whole ? all : last.at;
+      group.bases = text_.window(contig(last), last.begin, end, last.reverse);
       Sweep sweep;
       sweep.length = static_cast<Index>(group.bases.size());
       sweep.tokens = [this, &group](Index at, std::span<std::int32_t> out) {

@@ -5,6 +5,7 @@
 
 #include "kernels/activation/activation.h"
 #include "kernels/norm/norm.h"
+#include "libgenossm/model/blocks/hyena.h"
 #include "libgenossm/model/blocks/mamba1.h"
 #include "libgenossm/model/blocks/mamba2.h"
 
@@ -16,9 +17,18 @@ std::unique_ptr<Mixer> make(const Placement& place, const MixerSpec& spec,
   return std::visit(
       [&](const auto& m) -> std::unique_ptr<Mixer> {
         using Spec = std::decay_t<decltype(m)>;
-        return make_mixer(place, m, std::get<Spec>(projections));
+        if constexpr (std::is_same_v<Spec, HyenaSpec>) {
+          return nullptr;
+        } else {
+          return make_mixer(place, m, std::get<Spec>(projections));
+        }
       },
       spec);
+}
+
+std::unique_ptr<WholeMixer> make_whole(const Placement& place, const MixerSpec& spec) {
+  const auto* hyena = std::get_if<HyenaSpec>(&spec);
+  return hyena == nullptr ? nullptr : make_whole_mixer(place, *hyena);
 }
 
 // The parts of the pieces that lie in rows [begin, end), relative to begin, in the order in which a
@@ -54,31 +64,35 @@ Block::Block(const Placement& place, const BlockSpec& spec)
       forward_(make(place, spec.forward, spec.forward)),
       reverse_(spec.reverse ? make(place, *spec.reverse, spec.tied ? spec.forward : *spec.reverse)
                             : nullptr),
+      whole_(make_whole(place, spec.forward)),
       tied_(spec.tied),
       multiply_(spec.multiply) {
   if (spec.mlp) {
     mlp_norm_ = std::make_unique<NormWeights>(*spec.mlp_norm);
-    fc1_ = Linear(place, spec.mlp->fc1, Tensor{});
-    fc2_ = Linear(place, spec.mlp->fc2, Tensor{});
+    mlp_kind_ = spec.mlp->kind;
+    fc1_ = Linear(place, spec.mlp->fc1, spec.mlp->fc1_bias);
+    fc2_ = Linear(place, spec.mlp->fc2, spec.mlp->fc2_bias);
   }
 }
 
 Index Block::kept_columns() const {
+  if (whole_) return Scratch::row_stride(whole_->kept()) + whole_->row_floats();
   if (!two_way()) return 0;
   return forward_->mixed() + (tied_ && !multiply_ ? Scratch::row_stride(forward_->projected()) : 0);
 }
 
 Index Block::slab_columns() const {
   const Index d_model = norm_.weight.size();
-  Index columns =
-      forward_->projected() + 2 * forward_->mixed() + forward_->scratch_columns() + 3 * d_model;
-  if (mlp_norm_) columns += fc1_.outputs() + fc1_.outputs() / 2;
+  Index columns = 3 * d_model;
+  columns += whole_ ? whole_->scratch_columns()
+                    : forward_->projected() + 2 * forward_->mixed() + forward_->scratch_columns();
+  if (mlp_norm_) columns += fc1_.outputs() + fc2_.inputs();
   return columns;
 }
 
 Index Block::weight_bytes() const {
-  return forward_->weight_bytes() + (reverse_ ? reverse_->weight_bytes() : 0) +
-         (mlp_norm_ ? fc1_.bytes() + fc2_.bytes() : 0);
+  return (whole_ ? whole_->weight_bytes() : forward_->weight_bytes()) +
+         (reverse_ ? reverse_->weight_bytes() : 0) + (mlp_norm_ ? fc1_.bytes() + fc2_.bytes() : 0);
 }
 
 std::vector<Product> Block::products() const {
@@ -86,6 +100,11 @@ std::vector<Product> Block::products() const {
   const auto add = [&](const std::vector<Product>& more) {
     all.insert(all.end(), more.begin(), more.end());
   };
+  if (whole_) {
+    all = whole_->products();
+    if (mlp_norm_) add({{&fc1_, false}, {&fc2_, true}});
+    return all;
+  }
   add({forward_->product_in()});
   add(forward_->products_inside());
   if (two_way()) {
@@ -107,6 +126,10 @@ View<float, 2> Block::normed(Device& device, Scratch& scratch, View<const float,
 
 void Block::forward(Device& device, Scratch& scratch, View<float, 2> x,
                     std::span<const Piece> pieces, Index slab) const {
+  if (whole_) {
+    whole_sequences(device, scratch, x, pieces, slab);
+    return;
+  }
   if (!two_way()) {
     one_way(device, scratch, x, pieces, slab);
     return;
@@ -135,6 +158,28 @@ void Block::one_way(Device& device, Scratch& scratch, View<float, 2> x,
     const std::vector<Piece> here = cut(pieces, begin, end, false);
     forward_->mix(device, scratch, p, here, false, true, false, g);
     forward_->project_out(device, g, true, 1, part);
+    mlp(device, scratch, part);
+  }
+}
+
+void Block::whole_sequences(Device& device, Scratch& scratch, View<float, 2> x,
+                            std::span<const Piece> pieces, Index slab) const {
+  const Index L = x.extent[0];
+  const View<float, 2> kept = scratch.staggered(kSlotKept, L, whole_->kept());
+  std::vector<Piece> all(pieces.begin(), pieces.end());
+  float* carried = scratch.matrix(kSlotState, 1, whole_->carried()).data;
+  for (Piece& piece : all) piece.state = carried, piece.fresh = true;
+  for (Index begin = 0; begin < L; begin += slab) {
+    const Index end = std::min(L, begin + slab);
+    const std::vector<Piece> here = cut(all, begin, end, false);
+    whole_->enter(device, scratch, normed(device, scratch, rows(x, begin, end)), here,
+                  rows(kept, begin, end));
+  }
+  whole_->mix(device, scratch, all, kept);
+  for (Index begin = 0; begin < L; begin += slab) {
+    const Index end = std::min(L, begin + slab);
+    const View<float, 2> part = rows(x, begin, end);
+    whole_->leave(device, rows(kept, begin, end), part);
     mlp(device, scratch, part);
   }
 }
@@ -205,11 +250,16 @@ void Block::apart(Device& device, Scratch& scratch, View<float, 2> x, std::span<
 
 void Block::mlp(Device& device, Scratch& scratch, View<float, 2> x) const {
   if (!mlp_norm_) return;
-  const Index L = x.extent[0], F = fc1_.outputs() / 2;
+  const Index L = x.extent[0], F = fc2_.inputs();
   const View<float, 2> n = scratch.matrix(kSlotNormed, L, x.extent[1]);
   mlp_norm_->run(device, x, n);
-  const View<float, 2> both = scratch.matrix(kSlotMlp, L, 2 * F);
+  const View<float, 2> both = scratch.matrix(kSlotMlp, L, fc1_.outputs());
   fc1_.run(device, n, both);
+  if (mlp_kind_ == MlpSpec::Kind::gelu_tanh) {
+    launch(device, Activation{.kind = Activation::Kind::gelu_tanh, .x = both, .y = both});
+    fc2_.run(device, both, x, true);
+    return;
+  }
   const View<float, 2> h = scratch.matrix(kSlotMlpGate, L, F);
   launch(device, Activation{.kind = Activation::Kind::silu,
                             .x = cols(both, 0, F),

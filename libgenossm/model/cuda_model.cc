@@ -73,7 +73,12 @@ struct CudaBlock {
     return std::visit(
         [&](const auto& m) {
           using Spec = std::decay_t<decltype(m)>;
-          return make_cuda_mixer<T>(device, m, std::get<Spec>(projections));
+          if constexpr (std::is_same_v<Spec, HyenaSpec>) {
+            fail(Fault::internal, "a Hyena block on a GPU");  // refused by Model::make
+            return std::unique_ptr<CudaMixer<T>>();
+          } else {
+            return make_cuda_mixer<T>(device, m, std::get<Spec>(projections));
+          }
         },
         spec);
   }

@@ -7,6 +7,14 @@
 
 namespace genossm {
 
+void check_length(const Card& card, Index tokens) {
+  if (card.longest == 0 || tokens <= card.longest) return;
+  fail(Fault::usage, "a window of " + std::to_string(tokens) +
+                         " tokens is longer than the filters of this model, which reach " +
+                         std::to_string(card.longest) +
+                         " (special tokens count too). Use a smaller --window");
+}
+
 Model Model::make(ModelSpec spec, const Placement& place) {
   Model m;
   Card& card = m.card_;
@@ -16,6 +24,7 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   card.vocab = spec.vocab;
   card.layers = static_cast<Index>(spec.blocks.size());
   card.two_way = spec.bidirectional();
+  card.longest = spec.longest();
   card.strands = spec.strands;
   card.precision = place.precision;
   if (spec.strands && spec.strands_swap) card.strands_exchanged = unswap_strands(spec);
@@ -24,6 +33,9 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.classifier_ = std::move(spec.classifier);
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
+      if (spec.longest() > 0) {
+        fail(Fault::device, spec.family + " models have no CUDA version yet. Use --device cpu");
+      }
       m.cuda_ = CudaModel::make(spec, *place.device, place.precision);
       card.cuda = true;
       card.state_floats = m.cuda_->state_floats();
@@ -41,6 +53,8 @@ Model Model::make(ModelSpec spec, const Placement& place) {
     m.offsets_.push_back(offset);
     offset += made.state_size();
     card.kept_columns = std::max(card.kept_columns, made.kept_columns());
+    card.whole = card.whole || made.whole();
+    card.fixed_floats = std::max(card.fixed_floats, made.fixed_floats());
     card.slab_columns = std::max(card.slab_columns, made.slab_columns());
     card.weight_bytes += made.weight_bytes();
     card.rows_independent = card.rows_independent && made.rows_independent();

@@ -17,6 +17,10 @@ struct Card {
   Objective objective = Objective::causal;
   Index d_model = 0, vocab = 0, layers = 0;
   bool two_way = false;  // sees the tokens to the right too
+  bool whole = false;    // reads left to right, but whole sequences at once: there is no state
+  Index longest = 0;     // tokens of the longest sequence; 0: no limit
+  // All of a sequence goes through one layer before the next.
+  bool layer_major() const { return two_way || whole; }
   bool strands = false;  // reverse-complement parameter sharing
   // PS with an odd number of layers and the fused norm order: upstream's first half is the reverse
   // stream (caduceus.md section 3).
@@ -26,11 +30,15 @@ struct Card {
   Index weight_bytes = 0;  // on the device
   Index state_floats = 0;  // what a causal sequence carries
   Index kept_columns = 0;  // largest of the blocks
+  Index fixed_floats = 0;  // the same
   Index slab_columns = 0;
   bool rows_independent = true;  // see MatmulWeight
   bool cuda = false;             // the weights are on a GPU
   Index cuda_row_bytes = 0;      // device memory a row of a batch
 };
+
+// Throws Fault::usage where a sequence of so many tokens is longer than the model's filters.
+void check_length(const Card& card, Index tokens);
 
 class Model {
  public:

@@ -54,6 +54,10 @@ enum Slot : int {
   kSlotMlpGate,    // [slab, F]
   kSlotHidden,     // [slab, D]
   kSlotState,      // one layer's state of each direction
+  kSlotKept,       // [rows, K] of a WholeMixer
+  kSlotTrunk,      // [longest, H] of the filters
+  kSlotTaps,       // [longest, a few channels]
+  kSlotFft,        // of long_conv
 };
 
 }  // namespace genossm

@@ -2,9 +2,10 @@
 // float32. A family (families/) fills it and computes nothing; the engine (model.h) runs it.
 //
 // Dimension letters: D d_model, E d_inner, N d_state, W d_conv, R dt_rank, H heads, P headdim,
-// G groups, V vocabulary rows.
+// G groups, V vocabulary rows, F hidden width of an MLP.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <variant>
@@ -58,12 +59,36 @@ struct Mamba2Spec {
   Index projected() const { return 2 * d_inner + 2 * groups * d_state + heads; }
 };
 
-using MixerSpec = std::variant<Mamba1Spec, Mamba2Spec>;
+// The Hyena operator with implicit filters (hyenadna.md sections 2 and 3): order O, filters of
+// width H from positions of E features through M inner layers.
+struct HyenaSpec {
+  Index d_model = 0, order = 2, taps = 3;  // taps: of the short filter
+  Index emb = 5, width = 64, inner = 2;    // E, H, M
+  Index longest = 0;                       // rows of the tables: tokens that a filter reaches
+  float shift = 0.05f;                     // added to the decay
+  Tensor in_proj, in_bias;                 // [(O+1)D, D], [(O+1)D]: rows x_0 | .. | x_{O-1} | v
+  Tensor short_weight, short_bias;         // [(O+1)D, 1, W], [(O+1)D]
+  Tensor skip;                             // [(O-1)D], upstream filter_fn.bias
+  Tensor z, time;                          // [1, longest, E], [1, longest, 1]
+  Tensor first, first_bias;                // [H, E], [H]
+  std::vector<Tensor> layer, layer_bias;   // M of [H, H], [H]
+  Tensor freq;                             // [1, H]
+  Tensor last;                             // [(O-1)D, H]
+  Tensor deltas;                           // [1, 1, (O-1)D]
+  Tensor out_proj, out_bias;               // [D, D], [D]
+};
 
-// Gated MLP: value | gate = fc1 x; fc2 (value * silu(gate)).
+using MixerSpec = std::variant<Mamba1Spec, Mamba2Spec, HyenaSpec>;
+
 struct MlpSpec {
-  Index hidden = 0;
-  Tensor fc1, fc2;  // [2F, D], [D, F]
+  enum class Kind {
+    gated_silu,  // value | gate = fc1 x; fc2 (value * silu(gate))
+    gelu_tanh    // fc2 gelu_tanh(fc1 x)
+  };
+  Kind kind = Kind::gated_silu;
+  Index hidden = 0;           // F
+  Tensor fc1, fc2;            // [2F, D] where gated, else [F, D]; [D, F]
+  Tensor fc1_bias, fc2_bias;  // may be absent
 };
 
 // x += mixer(norm(x)); x += mlp(norm2(x)) if there is one.
@@ -95,6 +120,16 @@ struct ModelSpec {
   std::vector<std::int64_t> complement;  // [V] with strands, else empty
   Tensor classifier;                     // [labels, D] of a sequence-classification checkpoint
 
+  // Tokens that the shortest filter reaches; 0: no block has filters as long as a sequence.
+  Index longest() const {
+    Index n = 0;
+    for (const BlockSpec& block : blocks) {
+      if (const auto* hyena = std::get_if<HyenaSpec>(&block.forward)) {
+        n = n == 0 ? hyena->longest : std::min(n, hyena->longest);
+      }
+    }
+    return n;
+  }
   bool bidirectional() const {
     for (const BlockSpec& block : blocks) {
       if (block.reverse) return true;

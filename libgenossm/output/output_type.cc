@@ -35,6 +35,12 @@ constexpr std::array kSuffixes = {
     Suffix{".sam", "sam"},
     Suffix{".bam", "bam"},
     Suffix{".cram", "cram"},
+    Suffix{".fa", "fasta"},
+    Suffix{".fasta", "fasta"},
+    Suffix{".fna", "fasta"},
+    Suffix{".fa.gz", "fasta.gz"},
+    Suffix{".fasta.gz", "fasta.gz"},
+    Suffix{".fna.gz", "fasta.gz"},
     Suffix{".vcf", "vcf"},
     Suffix{".vcf.gz", "vcf.gz"},
     Suffix{".bcf", "bcf"},
@@ -58,7 +64,7 @@ std::string type_of_path(const std::string& path) {
 // Written from front to back: a pipe can take it.
 bool is_stream(const std::string& type) {
   return type == "tsv" || type == "tsv.gz" || type == "vcf" || type == "vcf.gz" || type == "bcf" ||
-         type == "sam" || type == "bam";
+         type == "sam" || type == "fasta" || type == "fasta.gz" || type == "bam";
 }
 
 }  // namespace

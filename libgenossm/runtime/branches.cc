@@ -25,6 +25,9 @@ std::vector<std::int32_t> read(const std::function<void(Index, std::span<std::in
 Branches::Branches(const Model& model, Device& device, const BranchOptions& options)
     : model_(model), device_(device), options_(options) {
   require(!model.card().two_way, Fault::internal, "branches: a two-way model has no prefix");
+  if (model.card().whole && options.settle > 0) {
+    fail(Fault::usage, "--settle: this model's long filters leave no state that could settle");
+  }
   PlanRequest request;
   request.chunk = options.chunk;
   request.memory = options.memory;
@@ -115,6 +118,15 @@ std::vector<Index> Branches::run(std::span<const Sweep> sweeps, std::span<const 
 
 void Branches::run_sweep(Device& device, Lane& lane, std::size_t index, const Sweep& sweep,
                          const Take& take) {
+  if (model_.card().whole) {
+    require(sweep.keep.empty(), Fault::internal, "branches: this model has no states to keep");
+    const std::vector<std::int32_t> tokens = read(sweep.tokens, 0, sweep.length);
+    const Tokens all(tokens);
+    lane.run(device, std::span(&all, 1), [&](Index, Index first, View<const float, 2> logits) {
+      take(device, index, first, logits);
+    });
+    return;
+  }
   Buffer<float> state(model_.card().state_floats);
   std::vector<Buffer<float>>& states = states_[index];
   std::size_t next = 0;
@@ -162,10 +174,16 @@ void Branches::run_batch(Device& device, Lane& lane, std::span<const Branch> bra
     streams[i] = {tokens[i], state, branch.begin == 0};
     ran_[first + i] = length_of(branch);
   }
-  lane.advance_all(device, streams, [&](Index s, Index at, View<const float, 2> logits) {
+  const auto hand_out = [&](Index s, Index at, View<const float, 2> logits) {
     const std::size_t which = first + static_cast<std::size_t>(s);
     take(device, which, branches[which].begin + at, logits);
-  });
+  };
+  if (model_.card().whole) {
+    const std::vector<Tokens> whole(tokens.begin(), tokens.end());
+    lane.run(device, whole, hand_out);
+  } else {
+    lane.advance_all(device, streams, hand_out);
+  }
 }
 
 // All branches of the batch go to their next comparison, then those that have settled leave.

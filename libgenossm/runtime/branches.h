@@ -3,8 +3,9 @@
 // A sweep runs a sequence from its start and keeps its state at chosen places; a branch starts from
 // one of these states with other tokens. What branches of one sweep have in common is computed
 // once. States are kept at tile boundaries only, so that on every device a branch gives the bytes
-// that its whole sequence would have given. Branches are batched without padding and share lanes;
-// sweeps run beside each other.
+// that its whole sequence would have given. Models of long convolutions have no states: their
+// sweeps keep none and every branch begins at 0. Branches are batched without padding and share
+// lanes; sweeps run beside each other.
 #pragma once
 
 #include <functional>
@@ -47,6 +48,7 @@ struct BranchOptions {
 
 class Branches {
  public:
+  // Throws Fault::usage for a model without states that is to settle.
   Branches(const Model& model, Device& device, const BranchOptions& options);
 
   const Plan& plan() const { return plan_; }

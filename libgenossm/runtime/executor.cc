@@ -74,7 +74,8 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
   for (const Unit& unit : units) {
     longest = std::max(longest, unit.length);
   }
-  const bool streams = !model_.card().two_way && !need_reverse_;
+  check_length(model_.card(), longest);
+  const bool streams = !model_.card().layer_major() && !need_reverse_;
   if (!streams && longest > options_.window) fit(longest);
   // A long one-way sequence goes straight through, its rows never held.
   const Index long_from = std::max<Index>(plan_.wave_tokens, 4 * plan_.chunk);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "kernels/long_conv/long_conv.h"
+
 namespace genossm {
 namespace {
 
@@ -44,6 +46,27 @@ double product_flop(const Model& model, Index rows) {
     }
   }
   return flop * static_cast<double>(rows);
+}
+
+Timing replay_long_convs(const Model& model, Cpu& cpu, Index tokens) {
+  Index channels = 0;
+  for (Index i = 0; i < model.card().layers; ++i) channels += model.block(i).convolved();
+  if (channels == 0) return {};
+  // A block of channels a thread, so that short sequences keep all of them busy too.
+  const Index some = std::min(channels, long_conv_lanes() * cpu.threads());
+  const Buffer<float> u(tokens * some), h(tokens * some), y(tokens * some);
+  for (Index i = 0; i < u.size(); ++i) {
+    u[i] = 0.01f * static_cast<float>(i % 127 - 63);
+    h[i] = 0.01f * static_cast<float>(i % 61 - 30);
+  }
+  const Buffer<float> work(long_conv_work(tokens, cpu.threads()));
+  const double start = wall_seconds(), cpu_start = process_cpu_seconds();
+  run(cpu, LongConv{.u = u.matrix(tokens, some),
+                    .h = h.matrix(tokens, some),
+                    .y = y.matrix(tokens, some),
+                    .work = work.view()});
+  const double scale = static_cast<double>(channels) / static_cast<double>(some);
+  return {scale * (wall_seconds() - start), scale * (process_cpu_seconds() - cpu_start)};
 }
 
 Timing replay_products(const Model& model, Cpu& cpu, Index rows, Index slab) {

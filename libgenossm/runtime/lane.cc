@@ -29,8 +29,8 @@ void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& em
   // Rows are collected until a step is full; a one-way sequence may be cut at a step's end.
   std::vector<std::int32_t> tokens;
   std::vector<Span> spans;
-  const bool two_way = model_.card().two_way;
-  if (!two_way && state_.size() == 0) state_ = Buffer<float>(model_.card().state_floats);
+  const bool whole = model_.card().layer_major();
+  if (!whole && state_.size() == 0) state_ = Buffer<float>(model_.card().state_floats);
   const auto flush = [&] {
     if (!tokens.empty()) step(device, tokens, spans, emit);
     tokens.clear();
@@ -40,11 +40,12 @@ void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& em
     const Tokens all = sequences[s];
     const auto sequence = static_cast<Index>(s);
     const auto length = static_cast<Index>(all.size());
+    check_length(model_.card(), length);
     Index done = 0;
     while (done < length) {
       const auto used = static_cast<Index>(tokens.size());
       Index n = length - done;
-      if (two_way) {
+      if (whole) {
         if (used > 0 && used + n > chunk_) {
           flush();
           continue;
@@ -63,7 +64,7 @@ void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& em
 }
 
 void Lane::advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit) {
-  require(!model_.card().two_way, Fault::internal, "a two-way model has no state to go on from");
+  require(!model_.card().layer_major(), Fault::internal, "this model has no state to go on from");
   if constexpr (build::has_cuda) {
     if (cuda_) return cuda_->advance(*as_cuda(device), tokens, state, fresh, emit);
   }
@@ -77,7 +78,7 @@ void Lane::advance(Device& device, Tokens tokens, float* state, bool fresh, cons
 }
 
 void Lane::advance_all(Device& device, std::span<const Stream> streams, const Emit& emit) {
-  require(!model_.card().two_way, Fault::internal, "a two-way model has no state to go on from");
+  require(!model_.card().layer_major(), Fault::internal, "this model has no state to go on from");
   if constexpr (build::has_cuda) {
     for (std::size_t s = 0; cuda_ && s < streams.size(); ++s) {
       const Stream& stream = streams[s];

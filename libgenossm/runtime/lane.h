@@ -1,9 +1,9 @@
 // Lane: one stream of work through a model: scratch memory, and the two orders of execution.
 //
 // Chunk-major (one-way models): a chunk of tokens goes through all layers, then the next; each
-// layer carries its state. Layer-major (two-way models): a batch of whole sequences goes through
-// one layer before the next. Many short sequences share the rows of one batch without padding; a
-// row's result does not depend on the others (see MatmulWeight).
+// layer carries its state. Layer-major (two-way models, long convolutions): a batch of whole
+// sequences goes through one layer before the next. Many short sequences share the rows of one
+// batch without padding; a row's result does not depend on the others (see MatmulWeight).
 #pragma once
 
 #include <functional>
@@ -25,7 +25,8 @@ class Lane {
   Lane(const Model& model, Features features, Index chunk, Index slab);
 
   // Runs the sequences and hands out their rows in order: emit(sequence, first token, rows
-  // [n, columns]). The rows are valid during the call.
+  // [n, columns]). The rows are valid during the call. Throws Fault::usage for a sequence longer
+  // than the model's filters.
   using Emit = std::function<void(Index, Index, View<const float, 2>)>;
   void run(Device& device, std::span<const Tokens> sequences, const Emit& emit);
 

@@ -1,4 +1,5 @@
-// The speed of a model on this machine, beside that of its matrix products alone (gemm_replay.h).
+// The speed of a model on this machine, beside that of its matrix products and long convolutions
+// alone (gemm_replay.h).
 #pragma once
 
 #include "libgenossm/runtime/executor.h"
@@ -19,7 +20,7 @@ struct SpeedRequest {
 struct ModelSpeed {
   int threads = 1;
   double tokens_per_s = 0;       // wall time
-  double gemm_tokens_per_s = 0;  // the products alone, wall time
+  double gemm_tokens_per_s = 0;  // the products and long convolutions alone, wall time
   double ratio = 0;              // of the two
   // The same by processor time, a thread: what the machine would do if nobody else used it.
   double cpu_tokens_per_s = 0;

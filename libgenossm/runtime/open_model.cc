@@ -32,9 +32,12 @@ Index configured_limit(const fs::path& folder) {
   return limit >= 1 && limit < 1e12 ? static_cast<Index>(limit) : 0;
 }
 
-std::optional<Tokenizer> find_tokenizer(const fs::path& folder, const Card& card) {
+std::optional<Tokenizer> find_tokenizer(const fs::path& folder, const Card& card,
+                                        const Json& config) {
   if (fs::exists(folder / "tokenizer.json")) return Tokenizer::read(folder / "tokenizer.json");
   if (card.family.starts_with("caduceus")) return Tokenizer::caduceus();
+  // The original layout describes its layers in an object of their own.
+  if (card.family == "hyenadna") return Tokenizer::hyenadna(config.has("layer"));
   return std::nullopt;
 }
 
@@ -128,7 +131,7 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   }
 
   const fs::path folder = checkpoint.folder();
-  opened.tokenizer = find_tokenizer(folder, opened.model.card());
+  opened.tokenizer = find_tokenizer(folder, opened.model.card(), checkpoint.config());
   opened.name = fs::weakly_canonical(folder).filename().string();
   Json extra;
   if (fs::exists(folder / "genossm.json")) extra = Json::read(folder / "genossm.json");
@@ -148,6 +151,16 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   } else if (const Index limit = configured_limit(folder); limit > 0) {
     opened.context = limit;
     opened.context_source = "tokenizer_config.json";
+  }
+  const Card& card = opened.model.card();
+  if (card.longest > 0) {
+    // The published lengths leave room for two special tokens.
+    const Index most = std::max<Index>(1, card.longest - 2);
+    if (opened.context == 0 || opened.context > most) {
+      opened.context = most;
+      opened.context_source = "the length of its filters";
+    }
+    return opened;
   }
   // A recurrent causal model was trained on some length but is not limited to it.
   if (!opened.model.card().two_way) opened.context_source += " (training length)";

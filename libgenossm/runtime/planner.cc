@@ -24,14 +24,14 @@ constexpr Index kCudaChunk = 262144;
 Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
   Plan plan;
   plan.cuda = true;
-  plan.layer_major = card.two_way;
+  plan.layer_major = card.layer_major();
   plan.weight_bytes = card.weight_bytes;
   plan.lanes = 1;
   const Index asked =
       request.chunk > 0 ? std::max(kCudaSegment, request.chunk / kCudaSegment * kCudaSegment) : 0;
   plan.chunk = asked > 0 ? asked : kCudaChunk;
   const auto batch = [&] {
-    return card.two_way ? std::max(plan.chunk, request.window) : plan.chunk;
+    return card.layer_major() ? std::max(plan.chunk, request.window) : plan.chunk;
   };
   const auto device_bytes = [&] {
     return batch() * (card.cuda_row_bytes + request.columns * Index{sizeof(float)} + 4);
@@ -43,11 +43,11 @@ Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
     if (device_bytes() > request.device_memory) {
       fail(Fault::memory,
            "not enough memory on the GPU: " +
-               (card.two_way ? "a window of " + std::to_string(request.window) + " tokens"
-                             : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
+               (card.layer_major() ? "a window of " + std::to_string(request.window) + " tokens"
+                                   : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
                " needs " + in_words(device_bytes()) + ", free are " +
                in_words(request.device_memory) +
-               (card.two_way ? ". Use a smaller --window" : ". Use a smaller --chunk"));
+               (card.layer_major() ? ". Use a smaller --window" : ". Use a smaller --chunk"));
     }
   }
   plan.slab = plan.lane_slab = plan.chunk;
@@ -71,7 +71,7 @@ Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
 Plan make_plan(const Card& card, const PlanRequest& request) {
   if (card.cuda) return plan_for_cuda(card, request);
   Plan plan;
-  plan.layer_major = card.two_way;
+  plan.layer_major = card.layer_major();
   plan.weight_bytes = card.weight_bytes;
   plan.lane_slab = kSlab;
   plan.slab = std::max<Index>(kSlab, kTile * request.threads);
@@ -86,31 +86,32 @@ Plan make_plan(const Card& card, const PlanRequest& request) {
     Index floats = batch * card.d_model;                        // the residual stream
     floats += batch * request.columns * (two_results ? 2 : 1);  // results kept for the writer
     floats += std::max<Index>(plan.slab, kSlab) * card.slab_columns;
-    if (card.two_way && batch > kSlab) floats += batch * card.kept_columns;
-    if (!card.two_way) floats += card.state_floats;
+    if (card.layer_major() && batch > kSlab) floats += batch * card.kept_columns;
+    floats += card.layer_major() ? card.fixed_floats : card.state_floats;
     return floats * Index{sizeof(float)};
   };
 
-  plan.chunk = asked > 0 ? asked : card.two_way ? kTwoWayChunk : kOneWayChunk;
+  plan.chunk = asked > 0 ? asked : card.layer_major() ? kTwoWayChunk : kOneWayChunk;
   const Index window = request.window;
+  check_length(card, window);
   // Layer-major work holds a whole window whatever the chunk.
-  Index batch = card.two_way ? std::max(plan.chunk, window) : plan.chunk;
+  Index batch = card.layer_major() ? std::max(plan.chunk, window) : plan.chunk;
   plan.lanes = threads;
   const auto peak = [&] { return plan.weight_bytes + plan.lanes * lane_bytes(batch); };
   if (request.memory > 0) {
     while (plan.lanes > 1 && peak() > request.memory) --plan.lanes;
     while (plan.chunk > kTile && peak() > request.memory && asked == 0) {
       plan.chunk = std::max(kTile, plan.chunk / 2 / kTile * kTile);
-      batch = card.two_way ? std::max(plan.chunk, window) : plan.chunk;
+      batch = card.layer_major() ? std::max(plan.chunk, window) : plan.chunk;
     }
     if (peak() > request.memory) {
       fail(Fault::memory,
            "not enough memory: " +
-               (card.two_way ? "a window of " + std::to_string(window) + " tokens"
-                             : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
+               (card.layer_major() ? "a window of " + std::to_string(window) + " tokens"
+                                   : "a chunk of " + std::to_string(plan.chunk) + " tokens") +
                " needs " + in_words(peak()) + ", allowed are " + in_words(request.memory) +
-               (card.two_way ? ". Use a smaller --window or more --memory"
-                             : ". Use a smaller --chunk or more --memory"));
+               (card.layer_major() ? ". Use a smaller --window or more --memory"
+                                   : ". Use a smaller --chunk or more --memory"));
     }
   }
   plan.lane_bytes = lane_bytes(batch);

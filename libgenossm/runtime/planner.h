@@ -12,7 +12,7 @@ namespace genossm {
 enum class StrandMode { forward, reverse, average, both };
 
 struct PlanRequest {
-  Index window = 0;         // tokens of the longest window; 0: unlimited (one-way models only)
+  Index window = 0;         // tokens of the longest window; 0: not known yet
   Index chunk = 0;          // rows asked for by the user; 0: the planner chooses
   Index memory = 0;         // bytes allowed in all; 0: no limit known
   Index device_memory = 0;  // bytes free on the GPU that holds the model; 0: not known
@@ -37,7 +37,7 @@ struct Plan {
   Index halved_to = 0;     // rows of a batch after device memory fell short; 0: it did not
 };
 
-// Throws Fault::memory.
+// Throws Fault::memory, and Fault::usage for a window longer than the model's filters.
 Plan make_plan(const Card& card, const PlanRequest& request);
 
 // Bytes that this process may use: the smaller of the free memory and the cgroup's limit.

@@ -1,6 +1,8 @@
 #include "libgenossm/runtime/random_model.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "libgenossm/model/families/families.h"
 
@@ -24,6 +26,19 @@ class Random {
  private:
   std::uint64_t state_;
 };
+
+// Entry `column` of row t of Hyena's table of positions: the time, then cosines, then negative
+// sines (hyenadna.md section 3).
+float hyena_position(Index t, Index column, Index columns, Index rows) {
+  const double time = static_cast<double>(t) / static_cast<double>(std::max<Index>(1, rows - 1));
+  if (column == 0) return static_cast<float>(time);
+  const Index bands = (columns - 1) / 2;
+  const double step =
+      bands > 1 ? (static_cast<double>(bands - 1) - 1e-4) / static_cast<double>(bands - 1) : 0.0;
+  const double f = 1e-4 + step * static_cast<double>((column - 1) % std::max<Index>(1, bands));
+  const double w = 2 * std::numbers::pi * static_cast<double>(t) / static_cast<double>(rows);
+  return static_cast<float>(column <= bands ? std::cos(f * w) : -std::sin(f * w));
+}
 
 class RandomBinder final : public Binder {
  public:
@@ -56,6 +71,16 @@ class RandomBinder final : public Binder {
       } else if (ends("bias")) {
         v = 0.02f * r;
       } else if (name.find("conv1d") != std::string::npos) {
+        v = 0.6f * r;
+      } else if (ends("pos_emb.z") || ends("pos_emb.t")) {
+        v = hyena_position(i / last, i % last, last, shape[1]);
+      } else if (ends("modulation.deltas")) {
+        // From ln(0.01) / 1.5 to ln(0.01) / 0.3, as the authors space them.
+        const float share = last > 1 ? static_cast<float>(i) / static_cast<float>(last - 1) : 0.0f;
+        v = std::log(0.01f) / (1.5f - 1.2f * share) * (jitter_ ? 1 + 0.05f * r : 1.0f);
+      } else if (ends(".freq")) {
+        v = 10 + r;
+      } else if (name.find("short_filter") != std::string::npos) {
         v = 0.6f * r;
       } else {
         v = r * std::sqrt(3.0f / static_cast<float>(last));

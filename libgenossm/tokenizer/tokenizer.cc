@@ -105,6 +105,14 @@ Tokenizer Tokenizer::caduceus() {
   return t;
 }
 
+Tokenizer Tokenizer::hyenadna(bool standalone) {
+  Tokenizer t = caduceus();
+  t.name_ = "HyenaDNA CharacterTokenizer";
+  for (char c = 'a'; c <= 'z'; ++c) t.table_[static_cast<unsigned char>(c)] = *t.unknown_;
+  if (standalone) t.prefix_ = {0};
+  return t;
+}
+
 void Tokenizer::encode(std::string_view bases, std::span<std::int32_t> out) const {
   if (out.size() != bases.size()) {
     fail(Fault::shape, "tokenizer: room for " + std::to_string(out.size()) + " tokens, want " +

@@ -24,6 +24,10 @@ class Tokenizer {
  public:
   // The published Caduceus table: [CLS] 0 .. [UNK] 6, A 7, C 8, G 9, T 10, N 11; [SEP] appended.
   static Tokenizer caduceus();
+  // The same ids with HyenaDNA's reading of letters: lower case is [UNK], as is every letter but A,
+  // C, G, T, U and N. [SEP] appended; the original code (`standalone`) puts [CLS] before too
+  // (hyenadna.md section 4).
+  static Tokenizer hyenadna(bool standalone);
   // From tokenizer.json (a vocabulary of single letters: WordLevel, or BPE without merges). A table
   // with letters of one case only takes both cases; U is read as T; IUPAC letters off the table
   // become N if the table has it, else [UNK]; anything else [UNK], or N where there is no [UNK].

@@ -34,7 +34,7 @@ class Readme(Case):
                     self.assertTrue(done.stdout)
 
     def test_help_of_every_command(self):
-        for command in ("embed", "score", "variants", "mutate", "train-head", "classify", "inspect", "bench"):
+        for command in ("embed", "score", "variants", "mutate", "train-head", "classify", "generate", "inspect", "bench"):
             self.assertIn(b"--help", self.good(command, "--help").stdout)
         self.assertIn(b"htslib", self.good("--version").stdout)
 

@@ -56,6 +56,15 @@ const std::vector<Case>& cases() {
        R"({"model_type": "mamba2", "hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 16,
            "num_heads": 8, "head_dim": 8, "state_size": 16, "n_groups": 2})",
        true},
+      {"hyenadna",
+       R"({"model_type": "hyenadna", "d_model": 24, "d_inner": 40, "n_layer": 2, "vocab_size": 12,
+           "emb_dim": 5, "filter_order": 16, "max_seq_len": 3002})",
+       false},
+      {"hyenadna_order3",
+       R"({"d_model": 20, "d_inner": 40, "n_layer": 2, "vocab_size": 12,
+           "layer": {"_name_": "hyena", "emb_dim": 7, "filter_order": 12, "l_max": 3000, "order": 3,
+                     "num_inner_mlps": 1}})",
+       false},
       {"ph", caduceus(R"(, "rcps": false)"), false},
       {"ph_untied_multiply",
        caduceus(R"(, "bidirectional_weight_tie": false, "bidirectional_strategy": "ew_multiply")"),
@@ -250,6 +259,61 @@ TEST_P(CausalLaws, BranchesGiveWhatTheirWholeSequencesGive) {
           EXPECT_EQ(settled[f], -1);
         }
       }
+    }
+  }
+}
+
+TEST(WholeLaws, BranchesOfLongConvolutionsAreTheirWholeSequences) {
+  Device device{Cpu(2)};
+  for (const Case& c : cases()) {
+    if (!c.name.starts_with("hyenadna")) continue;
+    const Model model =
+        Model::make(random_spec(Json::parse(c.config, "config"), 7), {&device, Precision::fp32});
+    Sequences all;
+    for (const Index length : {500, 300, 70}) {
+      all.push_back(random_tokens(length, model.card().vocab, static_cast<std::uint32_t>(length)));
+    }
+    const auto want = run(model, all, {1, 0, true});
+    const auto read_from = [](const std::vector<std::int32_t>& ids) {
+      return [&ids](Index begin, std::span<std::int32_t> out) {
+        std::copy_n(ids.begin() + begin, out.size(), out.begin());
+      };
+    };
+    for (const int threads : {1, 2}) {
+      Branches branches(model, device, {threads, 64, 0, 0});
+      const std::vector<Sweep> sweeps{{read_from(all[0]), 500, {}}};
+      const std::vector<Branch> list{{read_from(all[1]), 0, 300}, {read_from(all[2]), 0, 70}};
+      std::vector<std::vector<float>> got(3);
+      const auto collect = [&](std::size_t to, View<const float, 2> logits) {
+        for (Index t = 0; t < logits.extent[0]; ++t) {
+          got[to].insert(got[to].end(), logits.row(t), logits.row(t) + logits.extent[1]);
+        }
+      };
+      branches.run(
+          sweeps, list,
+          [&](Device&, std::size_t, Index, View<const float, 2> rows) { collect(0, rows); },
+          [&](Device&, std::size_t b, Index, View<const float, 2> rows) { collect(b + 1, rows); });
+      for (std::size_t s = 0; s < 3; ++s) EXPECT_TRUE(same_bytes(got[s], want[s])) << c.name << s;
+    }
+    EXPECT_THROW(Branches(model, device, {1, 0, 0, 1e-3}), Error);
+  }
+}
+
+TEST(WholeLaws, SequencesBeyondTheFiltersAreRefused) {
+  Device device{Cpu(1)};
+  for (const Case& c : cases()) {
+    if (!c.name.starts_with("hyenadna")) continue;
+    const Model model =
+        Model::make(random_spec(Json::parse(c.config, "config"), 7), {&device, Precision::fp32});
+    const Index most = model.card().longest;
+    EXPECT_EQ(run(model, {random_tokens(most, 12, 1)}, {})[0].size(),
+              static_cast<std::size_t>(most * model.card().d_model));
+    try {
+      run(model, {random_tokens(most + 1, 12, 1)}, {});
+      FAIL() << "was not refused";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.fault(), Fault::usage);
+      EXPECT_NE(std::string(error.what()).find(std::to_string(most)), std::string::npos);
     }
   }
 }
@@ -519,7 +583,26 @@ TEST_P(LawsCuda, ReducedRowsAreTheRowsReduced) {
 }
 
 std::string test_name(const ::testing::TestParamInfo<Case>& info) { return info.param.name; }
-INSTANTIATE_TEST_SUITE_P(Families, LawsCuda, ::testing::ValuesIn(cases()), test_name);
+// Long convolutions have no CUDA version.
+std::vector<Case> cuda_cases() {
+  std::vector<Case> out = cases();
+  std::erase_if(out, [](const Case& c) { return c.name.starts_with("hyenadna"); });
+  return out;
+}
+TEST(WholeLawsCuda, LongConvolutionsAreRefused) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  for (const Case& c : cases()) {
+    if (!c.name.starts_with("hyenadna")) continue;
+    try {
+      Model::make(random_spec(Json::parse(c.config, "config"), 7), {&*cuda, Precision::fp32});
+      FAIL() << "was not refused";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.fault(), Fault::device);
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Families, LawsCuda, ::testing::ValuesIn(cuda_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(Families, CausalLawsCuda, ::testing::ValuesIn(cases_with(&Case::causal)),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Families, Laws, ::testing::ValuesIn(cases()), test_name);

@@ -5,7 +5,8 @@
 namespace genossm {
 
 std::span<const Family> families() {
-  static const std::array<Family, 3> list{caduceus_family, mamba_hf_family, mamba_family};
+  static const std::array<Family, 4> list{caduceus_family, hyenadna_family, mamba_hf_family,
+                                          mamba_family};
   return list;
 }
 

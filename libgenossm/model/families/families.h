@@ -31,5 +31,6 @@ const Family& family_of(const Json& config);
 extern const Family mamba_family;
 extern const Family mamba_hf_family;
 extern const Family caduceus_family;
+extern const Family hyenadna_family;
 
 }  // namespace genossm

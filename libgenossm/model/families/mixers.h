@@ -22,6 +22,7 @@ void check_sizes(const Mamba2Spec& m, const std::string& where);
 // tied reverse direction has none of its own, or copies that are not used.
 void bind(Binder& tensors, Mamba1Spec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, Mamba2Spec& m, const std::string& at, bool projections = true);
+void bind(Binder& tensors, HyenaSpec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, MixerSpec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, NormSpec& norm, const std::string& at, Index d_model);
 

@@ -1,0 +1,62 @@
+#include "libgenossm/jobs/generate_state.h"
+
+#include <cstring>
+
+namespace genossm {
+namespace {
+
+constexpr std::string_view kMagic = "GSSMGEN1";
+
+// What a state depends on: the same weights in another precision carry other numbers.
+std::string model_key(const OpenedModel& model) {
+  std::string key = model.sha256;
+  key += model.model.card().precision == Precision::fp32 ? "32" : "16";
+  key += model.model.card().cuda ? "g" : "c";
+  return key;
+}
+
+template <class T>
+void put(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+}  // namespace
+
+std::string bytes_of(const GenerateState& s, const OpenedModel& model) {
+  std::string out(kMagic);
+  out += model_key(model);
+  put(out, s.seed);
+  put(out, s.sequence);
+  put(out, s.last);
+  return out + s.state.bytes();
+}
+
+GenerateState parse_generate_state(std::string_view bytes, const OpenedModel& model,
+                                   const std::string& name) {
+  const std::string key = model_key(model);
+  const std::size_t head = kMagic.size() + key.size() + 2 * 8 + 4;
+  if (bytes.size() < head || bytes.substr(0, kMagic.size()) != kMagic) {
+    fail(Fault::input, name + ": not a state that generate saved");
+  }
+  if (bytes.substr(kMagic.size(), key.size()) != key) {
+    fail(Fault::input, name + ": a state of another model, precision or device");
+  }
+  GenerateState s;
+  const char* at = bytes.data() + kMagic.size() + key.size();
+  std::memcpy(&s.seed, at, 8);
+  std::memcpy(&s.sequence, at + 8, 8);
+  std::memcpy(&s.last, at + 16, 4);
+  const Card& card = model.model.card();
+  try {
+    s.state = State::parse(bytes.substr(head), card.state_floats);
+  } catch (const Error& error) {
+    fail(Fault::input, name + ": " + error.what());
+  }
+  const auto inside = [&](std::int32_t token) { return token >= 0 && token < card.vocab; };
+  bool good = inside(s.last);
+  for (const std::int32_t token : s.state.recent) good = good && inside(token);
+  if (!good) fail(Fault::input, name + ": holds tokens outside the vocabulary; it is damaged");
+  return s;
+}
+
+}  // namespace genossm

@@ -1,0 +1,123 @@
+"""HyenaDNA models through the program: windows, limits, the same bytes however the work is cut, variants."""
+import random
+
+import numpy
+
+from genossm_cli import SOURCE, Case, main
+
+GOLDEN = SOURCE / "tests/golden/hyenadna"
+MODEL = GOLDEN / "tied_hf/model.safetensors"  # filters of 258 tokens
+LONG = GOLDEN / "long_hf/model.safetensors"  # of 6,002
+
+
+def bases(n, seed):
+    return "".join(random.Random(seed).choices("ACGT", k=n))
+
+
+class HyenaDna(Case):
+    def setUp(self):
+        super().setUp()
+        self.contig = bases(900, 1)
+        self.write("x.fa", ">c\n" + self.contig + "\n>d\n" + bases(100, 2) + "\n>e\n" + bases(6000, 3) + "\n")
+
+    def bytes_of(self, *words):
+        self.good(*words, "-o", "out.npz", "--force", "--no-version", "-q")
+        return self.path("out.npz").read_bytes()
+
+    def test_the_same_bytes_however_the_work_is_cut(self):
+        for command in (("embed", "-m", LONG, "x.fa", "--pool", "none"), ("embed", "-m", MODEL, "x.fa")):
+            want = self.bytes_of(*command, "-@", "1")
+            for cut in (("-@", "3"), ("--chunk", "64"), ("-@", "2", "--chunk", "100000")):
+                self.assertEqual(want, self.bytes_of(*command, *cut), cut)
+        want = self.good("score", "-m", LONG, "x.fa", "--no-version", "-q", "-@", "1").stdout
+        for cut in (("-@", "3"), ("--chunk", "64"), ("-@", "2", "--chunk", "100000")):
+            self.assertEqual(want, self.good("score", "-m", LONG, "x.fa", "--no-version", "-q", *cut).stdout)
+
+    def test_a_record_does_not_depend_on_its_neighbours(self):
+        self.write("d.fa", ">d\n" + bases(100, 2) + "\n")
+        whole = self.good("embed", "-m", LONG, "x.fa", "-q").stdout.splitlines()
+        alone = self.good("embed", "-m", LONG, "d.fa", "-q").stdout.splitlines()
+        self.assertEqual(alone[-1], whole[-2])
+
+    def test_records_longer_than_the_filters_are_cut_into_windows(self):
+        # 256 bases: the filters leave room for two special tokens.
+        rows = self.bytes_of("embed", "-m", MODEL, "x.fa", "--pool", "none")
+        got = numpy.load(self.path("out.npz"))["embeddings"]
+        self.assertEqual(len(got), 7000)
+        self.assertEqual(rows, self.bytes_of("embed", "-m", MODEL, "x.fa", "--pool", "none", "--window", "256"))
+        self.write("w.fa", ">w\n" + self.contig[256:512] + "\n")
+        self.bytes_of("embed", "-m", MODEL, "w.fa", "--pool", "none")
+        alone = numpy.load(self.path("out.npz"))["embeddings"]
+        self.assertTrue((alone == got[256:512]).all())
+
+    def test_lengths_beyond_the_filters_are_refused(self):
+        says = ("258", "--window")
+        self.refused(2, "embed", "-m", MODEL, "x.fa", "--window", "300", "-o", "a.npz", says=says)
+        self.refused(2, "score", "-m", MODEL, "x.fa", "--window", "259", "-o", "a.tsv", says=says)
+        # One special token is added to a window of 258 bases.
+        self.refused(2, "embed", "-m", MODEL, "x.fa", "--window", "258", "-o", "a.npz", says=says)
+        self.good("embed", "-m", MODEL, "x.fa", "--window", "257", "-q")
+        numpy.save(self.path("ids.npy"), numpy.full(259, 7, "<i8"))
+        self.refused(2, "embed", "-m", MODEL, "--token-ids", "ids.npy", "-o", "a.npz", says=says)
+        self.write("v.tsv", "chrom\tpos\tref\talt\nc\t300\t" + self.contig[299] + "\t" +
+                   ("A" if self.contig[299] != "A" else "C") + "\n")
+        for score in ("llr", "embdist", "next"):
+            self.refused(2, "variants", "v.tsv", "-f", "x.fa", "-m", MODEL, "--score", score, "--window", "300",
+                         "-o", "a.tsv", says="258", leaves_nothing=False)
+        self.refused(2, "variants", "v.tsv", "-f", "x.fa", "-m", MODEL, "--score", "next", "-o", "a.tsv",
+                     says="--window", leaves_nothing=False)
+        self.refused(2, "variants", "v.tsv", "-f", "x.fa", "-m", MODEL, "--settle", "0.1", "-o", "a.tsv",
+                     says="--settle", leaves_nothing=False)
+
+    def llr(self, *options):
+        text = self.good("variants", "v.tsv", "-f", "x.fa", "-m", MODEL, "-q", *options).stdout.decode()
+        rows = [line.split("\t") for line in text.splitlines() if not line.startswith("##")]
+        at = rows[0].index("GSSM_LLR")
+        self.assertEqual({row[-1] for row in rows[1:]}, {"OK"})
+        return [float(row[at]) for row in rows[1:]]
+
+    def logp(self, name, text):
+        self.write(name, ">s\n" + text + "\n")
+        rows = self.good("score", "-m", MODEL, name, "-q").stdout.decode().splitlines()
+        return numpy.array([float(r.split("\t")[3]) for r in rows if not r.startswith("#")])
+
+    def test_variants_are_what_score_says_of_both_windows(self):
+        other = {"A": "C", "C": "G", "G": "T", "T": "A"}
+        places = (301, 340, 640)
+        self.write("v.tsv", "chrom\tpos\tref\talt\n" + "".join(
+            f"c\t{p}\t{self.contig[p - 1]}\t{other[self.contig[p - 1]]}\n" for p in places))
+        llr = self.llr("--score", "llr", "--window", "192", "--grid", "64", "-@", "2")
+        # A window begins at a multiple of the grid, its suffix of 96 bases at the variant.
+        for p, got in zip(places, llr):
+            at = p - 1
+            begin = max(0, at - 96) // 64 * 64
+            change = self.contig[:at] + other[self.contig[at]] + self.contig[at + 1:]
+            ref, alt = (self.logp("w.fa", text[begin:at + 96]) for text in (self.contig, change))
+            self.assertAlmostEqual(got, float((alt[at - begin:] - ref[at - begin:]).sum()), 3)
+        # One at a time, and on other threads: the same digits.
+        every = {}
+        for score in ("llr", "next"):
+            options = ("--score", score, "--window", "192", "--grid", "64")
+            every[score] = self.llr(*options, "-@", "1")
+            self.assertEqual(every[score], self.llr(*options, "-@", "3"))
+        lines = self.path("v.tsv").read_text().splitlines()
+        for i, line in enumerate(lines[1:]):
+            self.write("v.tsv", lines[0] + "\n" + line + "\n")
+            for score in ("llr", "next"):
+                self.assertEqual(self.llr("--score", score, "--window", "192", "--grid", "64"), [every[score][i]])
+
+    def test_lower_case_is_unknown(self):
+        self.write("l.fa", ">l\n" + bases(40, 5).lower() + "\n")
+        self.write("u.fa", ">l\n" + "R" * 40 + "\n")
+        self.assertEqual(self.bytes_of("embed", "-m", MODEL, "l.fa", "--pool", "none"),
+                         self.bytes_of("embed", "-m", MODEL, "u.fa", "--pool", "none"))
+
+    def test_inspect_states_the_limit(self):
+        text = self.good("inspect", MODEL, "--plan").stdout.decode()
+        self.assertIn("258 tokens at most", text)
+        self.assertIn("layer-major", text)
+        self.assertIn("256 bases, from the length of its filters", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+// HyenaDNA against the authors' code in double precision (README.md of tests/golden/hyenadna): the
+// residual stream after every layer, the last hidden state, the logits and the scores of the next
+// token; the implicit filter and the convolution alone; the published tokenizers.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernels/hyena_filter/hyena_filter.h"
+#include "kernels/long_conv/long_conv.h"
+#include "libgenossm/base/json.h"
+#include "libgenossm/runtime/executor.h"
+#include "libgenossm/runtime/open_model.h"
+#include "libgenossm/tasks/likelihood.h"
+#include "tests/support/golden.h"
+
+namespace genossm::testing {
+namespace {
+
+std::vector<std::string> model_cases() {
+  std::vector<std::string> out = cases_of("hyenadna");
+  std::erase_if(out, [](const std::string& name) {
+    return name == "hyenadna/kernels" || name == "hyenadna/tokenizer";
+  });
+  return out;
+}
+
+std::vector<float> run(const OpenedModel& model, Device& device, const Features& features,
+                       const std::vector<std::int32_t>& ids) {
+  ExecutorOptions options;
+  options.features = features;
+  options.chunk = 1024;
+  Executor executor(model.model, device, options);
+  Unit unit;
+  unit.length = unit.count = static_cast<Index>(ids.size());
+  unit.tokens = [&](Index begin, std::span<std::int32_t> out) {
+    std::copy_n(ids.begin() + begin, out.size(), out.begin());
+  };
+  std::vector<float> values;
+  executor.run(std::span(&unit, 1), [&](Index, Index, View<const float, 2> rows) {
+    for (Index t = 0; t < rows.extent[0]; ++t) {
+      values.insert(values.end(), rows.row(t), rows.row(t) + rows.extent[1]);
+    }
+  });
+  return values;
+}
+
+class HyenaGolden : public ::testing::TestWithParam<std::string> {};
+
+void check_case(const std::string& name, Device& device) {
+  const OpenedModel model = open_model({model_of(name), ""}, device, Precision::fp32);
+  const GoldenFile expected(golden_folder() / name / "expected.safetensors");
+  const Card& card = model.model.card();
+  const bool wide = name.ends_with("long_hf") || name.ends_with("order4_ckpt");
+  const double tolerance = wide ? 3e-4 : 1e-4;
+  const std::vector<std::int64_t> stored = expected.integers("input_ids");
+  const std::vector<std::int32_t> ids(stored.begin(), stored.end());
+  const auto L = static_cast<Index>(ids.size());
+  // Where only the last rows are stored, those.
+  const auto compare = [&](const std::string& tensor, const Features& features) {
+    const std::vector<float> values = run(model, device, features, ids);
+    const Index columns = features.columns(card);
+    const View<const float, 2> got(values.data(), {L, columns});
+    const Golden want = expected.tensor(tensor);
+    const Index kept = want.matrix().extent[0];
+    ASSERT_LE(kept, L);
+    EXPECT_LE(relative_error(rows(got, L - kept, L), want.matrix()), tolerance) << tensor;
+  };
+  if (expected.has("hidden_states.0")) {
+    for (Index layer = 0; layer <= card.layers; ++layer) {
+      Features features;
+      features.layers = {layer};
+      compare("hidden_states." + std::to_string(layer), features);
+    }
+    compare("hidden_states." + std::to_string(card.layers + 1), Features{});
+  }
+  compare("last_hidden_state", Features{});
+  compare("logits", Features{.logits = true});
+  if (!expected.has("next_token_logprob")) return;
+
+  const std::vector<float> logits = run(model, device, Features{.logits = true}, ids);
+  std::vector<std::int32_t> next(ids.begin() + 1, ids.end());
+  BaseScores scores;
+  Device plain{Reference{}};
+  score_rows(plain, {logits.data(), {L - 1, card.vocab}}, {}, {next.data(), {L - 1}}, scores);
+  const Golden logp = expected.tensor("next_token_logprob");
+  const auto kept = static_cast<Index>(logp.values.size());
+  EXPECT_LE(relative_error({scores.logp.data() + (L - 1 - kept), {1, kept}},
+                           {logp.values.data(), {1, kept}}),
+            tolerance);
+  if (expected.has("score_sum_mean")) {
+    double sum = 0;
+    for (const float p : scores.logp) sum += static_cast<double>(p);
+    const double want = static_cast<double>(expected.tensor("score_sum_mean").values[0]);
+    EXPECT_NEAR(sum, want, 1e-4 * std::abs(want));
+  }
+}
+
+TEST_P(HyenaGolden, Cpu) {
+  Device device{Cpu(1)};
+  check_case(GetParam(), device);
+}
+TEST_P(HyenaGolden, ThreeThreads) {
+  Device device{Cpu(3)};
+  check_case(GetParam(), device);
+}
+TEST_P(HyenaGolden, Reference) {
+  Device device{Reference{}};
+  check_case(GetParam(), device);
+}
+
+std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(All, HyenaGolden, ::testing::ValuesIn(model_cases()), test_name);
+
+TEST(HyenaGoldenList, IsComplete) { EXPECT_EQ(model_cases().size(), 8u); }
+
+std::vector<float> turned(View<const float, 2> m) {
+  std::vector<float> out;
+  for (Index j = 0; j < m.extent[1]; ++j) {
+    for (Index i = 0; i < m.extent[0]; ++i) out.push_back(m.row(i)[j]);
+  }
+  return out;
+}
+
+// On the definition and on the Cpu.
+template <class Check>
+void on_devices(Check check) {
+  for (const bool cpu : {false, true}) {
+    SCOPED_TRACE(cpu ? "Cpu" : "Reference");
+    Device device = cpu ? Device{Cpu(1)} : Device{Reference{}};
+    check(device);
+  }
+}
+
+TEST(HyenaKernelsGolden, Convolution) {
+  const GoldenFile file(golden_folder() / "hyenadna/kernels/expected.safetensors");
+  for (int i = 0; i < 7; ++i) {
+    const std::string at = "fftconv" + std::to_string(i);
+    SCOPED_TRACE(at);
+    const Golden u = file.tensor(at + ".u"), k = file.tensor(at + ".k"),
+                 skip = file.tensor(at + ".D");
+    const Golden want = file.tensor(at + ".y");
+    const Index D = u.shape[0], L = u.shape[1];
+    const std::vector<float> ut = turned(u.matrix()), kt = turned(k.matrix());
+    const std::vector<float> wt = turned(want.matrix());
+    on_devices([&](Device& device) {
+      std::vector<float> y(static_cast<std::size_t>(L * D));
+      const Buffer<float> work(long_conv_work(L, 1));
+      launch_on_host(device, LongConv{.u = {ut.data(), {L, D}},
+                                      .h = {kt.data(), {L, D}},
+                                      .skip = {skip.values.data(), {D}},
+                                      .y = {y.data(), {L, D}},
+                                      .work = work.view()});
+      EXPECT_LE(relative_error({y.data(), {L, D}}, {wt.data(), {L, D}}),
+                2e-6 * (1 + std::log2(static_cast<double>(L))));
+    });
+  }
+}
+
+TEST(HyenaKernelsGolden, Filter) {
+  const GoldenFile file(golden_folder() / "hyenadna/kernels/expected.safetensors");
+  for (int i = 0; i < 4; ++i) {
+    const std::string at = "filter" + std::to_string(i);
+    SCOPED_TRACE(at);
+    const auto mlp = [&](int n, const char* what) {
+      return file.tensor(at + ".implicit_filter." + std::to_string(n) + what);
+    };
+    const Golden z = file.tensor(at + ".pos_emb.z"), time = file.tensor(at + ".pos_emb.t");
+    const Golden deltas = file.tensor(at + ".modulation.deltas"), want = file.tensor(at + ".out_k");
+    const Golden w0 = mlp(0, ".weight"), b0 = mlp(0, ".bias"), freq = mlp(1, ".freq");
+    const Golden last = mlp(6, ".weight");
+    const Index E = w0.shape[1], H = w0.shape[0], D = want.shape[0], L = want.shape[1];
+    const std::vector<float> first = turned(w0.matrix()), out = turned(last.matrix());
+    std::vector<float> inner, bias;
+    for (const int n : {2, 4}) {
+      const std::vector<float> w = turned(mlp(n, ".weight").matrix());
+      inner.insert(inner.end(), w.begin(), w.end());
+      const Golden b = mlp(n, ".bias");
+      bias.insert(bias.end(), b.values.begin(), b.values.end());
+    }
+    const std::vector<float> wt = turned(want.matrix());
+    on_devices([&](Device& device) {
+      std::vector<float> a(static_cast<std::size_t>(L * H)), h(static_cast<std::size_t>(L * D));
+      launch_on_host(device, HyenaTrunk{.z = {z.values.data(), {L, E}},
+                                        .w0 = {first.data(), {E, H}},
+                                        .b0 = {b0.values.data(), {H}},
+                                        .w = {inner.data(), {2, H, H}},
+                                        .b = {bias.data(), {2, H}},
+                                        .freq = {freq.values.data(), {H}},
+                                        .a = {a.data(), {L, H}}});
+      launch_on_host(device, HyenaTaps{.a = {a.data(), {L, H}},
+                                       .w = {out.data(), {H, D}},
+                                       .time = {time.values.data(), {L}},
+                                       .deltas = {deltas.values.data(), {D}},
+                                       .h = {h.data(), {L, D}}});
+      EXPECT_LE(relative_error({h.data(), {L, D}}, {wt.data(), {L, D}}), 2e-5);
+    });
+  }
+}
+
+TEST(HyenaTokenizerGolden, ReadsAsPublished) {
+  const Json vectors = Json::read(golden_folder() / "hyenadna/tokenizer/vectors.json");
+  const Json cases = vectors.array("cases");
+  ASSERT_EQ(cases.size(), 5);
+  for (const bool standalone : {false, true}) {
+    const Tokenizer tokenizer = Tokenizer::hyenadna(standalone);
+    for (Index i = 0; i < cases.size(); ++i) {
+      const std::string text = cases.at(i).text("text");
+      std::vector<std::int32_t> got = tokenizer.prefix();
+      std::vector<std::int32_t> bases(text.size());
+      tokenizer.encode(text, bases);
+      got.insert(got.end(), bases.begin(), bases.end());
+      got.insert(got.end(), tokenizer.suffix().begin(), tokenizer.suffix().end());
+      const Json want =
+          cases.at(i).array(standalone ? "standalone_default_call" : "hf_default_call");
+      ASSERT_EQ(static_cast<Index>(got.size()), want.size()) << text;
+      for (Index t = 0; t < want.size(); ++t) {
+        EXPECT_EQ(got[static_cast<std::size_t>(t)], want.at(t).as_integer()) << text << " " << t;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace genossm::testing
