@@ -33,6 +33,7 @@ void run(Options& options) {
   }
   const ProgressKind kind = options.report.progress_kind();
 
+  options.sequences.check(options.model);
   Device device = options.model.open_device();
   const OpenedModel model = options.model.open(device, options.report.quiet);
   job.full_alphabet = options.alphabet.empty() ? !model.alphabet_acgt : options.alphabet == "full";
@@ -52,6 +53,7 @@ void add_score(CLI::App& root, const std::vector<std::string>& words) {
   CLI::App* app = root.add_subcommand("score", "Log-likelihood of every base, or of every record");
   o->sequences.add(*app);
   o->model.add(*app, "genossm-mini-causal");
+  o->model.add_lowercase(*app);
   app->add_flag(
       "--per-record", o->per_record,
       "One row a record: length, bases scored, sum and mean of ln p, bits per base, perplexity");

@@ -24,8 +24,10 @@ struct ModelOptions {
   std::string precision = "auto";
   int threads = 0;     // 0: what the affinity mask and the cgroup allow
   std::string memory;  // 0: what is free
+  std::string lowercase = "published";
 
   void add(CLI::App& app, const std::string& bundled);
+  void add_lowercase(CLI::App& app);  // --lowercase, where bases are read
   int thread_count() const;
   Index memory_bytes() const;
   int gpu() const;  // the GPU that --device means; -1: the CPU
@@ -43,6 +45,8 @@ struct ModelOptions {
 struct SequenceOptions {
   SourceOptions source;
   void add(CLI::App& app);
+  // Fault::usage where --lowercase meets --token-ids, which have no letters.
+  void check(const ModelOptions& model) const;
 };
 
 // --window, --stride, --chunk, --strand
@@ -67,6 +71,9 @@ struct ReportOptions {
   // Version and command for the head of an output; nothing with --no-version.
   Provenance provenance() const;
 };
+
+// --special-tokens of a command: whether they are added. Fault::usage.
+bool parse_special_tokens(const std::string& text);
 
 // "last", "3" or "0,4,last", for a model of `layers` blocks. Fault::usage.
 std::vector<Index> parse_layers(const std::string& text, Index layers);

@@ -92,6 +92,14 @@ ModelPath find_model(const std::string& name, std::span<const fs::path> folders)
                            ". Give a model folder, or set GENOSSM_MODELS");
 }
 
+void read_upper(OpenedModel& model) {
+  if (!model.tokenizer) {
+    fail(Fault::usage, "--lowercase upper: " + model.path.string() + " has no tokenizer");
+  }
+  model.tokenizer->fold_case();
+  model.lowercase_upper = true;
+}
+
 ModelSpec read_spec(const Checkpoint& checkpoint) {
   if (!checkpoint.has_config()) {
     fail(Fault::checkpoint,

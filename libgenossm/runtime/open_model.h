@@ -20,6 +20,7 @@ struct OpenedModel {
   std::string sha256;
   Model model;
   std::optional<Tokenizer> tokenizer;  // none: only token ids can be fed
+  bool lowercase_upper = false;        // lower case is read as upper case, see read_upper()
   // Bases that the model was published to see at once; 0: unlimited or not known.
   Index context = 0;
   std::string context_source;  // where that number comes from, for inspect
@@ -43,6 +44,10 @@ struct ModelPath {
 ModelPath find_model(const std::string& name, std::span<const std::filesystem::path> folders);
 
 OpenedModel open_model(const ModelPath& where, Device& device, Precision precision);
+
+// Reads lower case (soft-masked bases) as upper case, whatever the model's published table does.
+// Throws Fault::usage where the model has no tokenizer.
+void read_upper(OpenedModel& model);
 
 // The description alone: every tensor accounted for, nothing placed on a device.
 ModelSpec read_spec(const Checkpoint& checkpoint);

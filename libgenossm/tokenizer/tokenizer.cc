@@ -113,6 +113,12 @@ Tokenizer Tokenizer::hyenadna(bool standalone) {
   return t;
 }
 
+void Tokenizer::fold_case() {
+  for (char c = 'a'; c <= 'z'; ++c) {
+    table_[static_cast<unsigned char>(c)] = table_[static_cast<unsigned char>(to_upper(c))];
+  }
+}
+
 void Tokenizer::encode(std::string_view bases, std::span<std::int32_t> out) const {
   if (out.size() != bases.size()) {
     fail(Fault::shape, "tokenizer: room for " + std::to_string(out.size()) + " tokens, want " +

@@ -49,6 +49,8 @@ class Tokenizer {
   // What the published tokenizer puts before and after by default; often nothing.
   const std::vector<std::int32_t>& prefix() const { return prefix_; }
   const std::vector<std::int32_t>& suffix() const { return suffix_; }
+  // Reads lower case as upper case from now on, whatever the published table does.
+  void fold_case();
   void drop_special_tokens() { prefix_.clear(), suffix_.clear(); }
 
   // complement[token]; size is at least vocab rows; identity for everything but A-T, C-G (in a
