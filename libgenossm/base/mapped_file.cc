@@ -69,6 +69,16 @@ std::string_view MappedFile::text() const {
   return {static_cast<const char*>(mapping_->data), mapping_->size};
 }
 
+void MappedFile::not_needed(std::span<const std::byte> part) const {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  auto* base = static_cast<std::byte*>(mapping_->data);
+  const auto begin = static_cast<std::size_t>(part.data() - base);
+  const std::size_t first = (begin + page - 1) / page * page;
+  const std::size_t last = (begin + part.size()) / page * page;
+  // Only advice: if it is not taken, memory is all that is lost.
+  if (last > first) ::madvise(base + first, last - first, MADV_DONTNEED);
+}
+
 const std::filesystem::path& MappedFile::path() const { return mapping_->path; }
 
 void MappedFile::check_unchanged() const {

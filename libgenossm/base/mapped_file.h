@@ -19,6 +19,10 @@ class MappedFile {
   std::string_view text() const;  // the same bytes
   const std::filesystem::path& path() const;
 
+  // Lets go of the pages that lie wholly in `part`, a piece of bytes(): they are read from the file
+  // again where they are looked at again.
+  void not_needed(std::span<const std::byte> part) const;
+
   // Throws Error{Fault::missing} if the file's size or time of change is no longer what it was when
   // it was opened: a mapped file that shrinks would end the program at the next read.
   void check_unchanged() const;

@@ -61,7 +61,22 @@ bool Loader::accept(const std::string& name, const std::vector<Index>& shape, Pr
 void Loader::bind(Tensor& target, const std::string& name, const std::vector<Index>& shape,
                   Presence presence) {
   std::size_t index = 0;
-  if (!accept(name, shape, presence, index)) return;
+  if (accept(name, shape, presence, index)) fill(target, index, shape);
+}
+
+void Loader::bind_matrix(Tensor& target, const std::string& name, const std::vector<Index>& shape) {
+  std::size_t index = 0;
+  if (!accept(name, shape, Presence::required, index)) return;
+  const DType type = checkpoint_.tensors()[index].dtype;
+  const bool readable = type == DType::f32 || type == DType::bf16 || type == DType::f16;
+  const auto place = readable ? checkpoint_.source().place(index) : std::nullopt;
+  if (!place) return fill(target, index, shape);
+  target.shape = shape;
+  target.file = place->file;
+  target.stored = {place->data, type, shape[0], shape[1]};
+}
+
+void Loader::fill(Tensor& target, std::size_t index, const std::vector<Index>& shape) {
   const TensorInfo& info = checkpoint_.tensors()[index];
   if (!is_floating(info.dtype)) {
     mistyped_.push_back(shown(info.name) + " is " + std::string(name_of(info.dtype)) +

@@ -19,6 +19,8 @@ class Loader : public Binder {
   // allocated before the shape is known to be the one wanted.
   void bind(Tensor& target, const std::string& name, const std::vector<Index>& shape,
             Presence presence = Presence::required) override;
+  void bind_matrix(Tensor& target, const std::string& name,
+                   const std::vector<Index>& shape) override;
   void ignore(const std::string& name, const std::vector<Index>& shape) override;
   bool has(const std::string& name) const override;
   std::optional<std::vector<Index>> shape_of(const std::string& name) const override;
@@ -30,6 +32,7 @@ class Loader : public Binder {
 
  private:
   std::optional<std::size_t> find(const std::string& name) const;
+  void fill(Tensor& target, std::size_t index, const std::vector<Index>& shape);
   bool accept(const std::string& name, const std::vector<Index>& shape, Presence presence,
               std::size_t& index);
 

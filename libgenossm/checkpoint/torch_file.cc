@@ -79,6 +79,17 @@ class TorchFile : public TensorSource {
     read(i, out, convert_to_i64);
   }
 
+  std::optional<Place> place(std::size_t i) const override {
+    file_.check_unchanged();
+    const TorchTensor& tensor = tensors_[i];
+    if (!is_contiguous(tensor)) return std::nullopt;
+    check_storage(tensor.storage);
+    const ZipMember& member = members_[tensor.storage];
+    const std::byte* data = file_.bytes().data() + member.offset;
+    file_.not_needed({data, member.size});  // the check has read all of it
+    return Place{file_, data + tensor.offset * size_of(tensor.dtype)};
+  }
+
  private:
   [[noreturn]] void stop(const std::string& what) const {
     fail(Fault::checkpoint, origin_ + ": " + what);
@@ -147,14 +158,19 @@ class TorchFile : public TensorSource {
     return storages;
   }
 
+  // Once a storage: several tensors may be views of it, and none need be read twice.
+  void check_storage(std::size_t storage) const {
+    std::call_once(checked_[storage],
+                   [&] { check_crc(file_.bytes(), members_[storage], origin_); });
+  }
+
   template <class To, class Convert>
   void read(std::size_t i, std::span<To> out, Convert convert) const {
     file_.check_unchanged();
     const TorchTensor& tensor = tensors_[i];
     const Index elements = checked_elements(infos_[i], out.size());
     const ZipMember& member = members_[tensor.storage];
-    // Once a storage: several tensors may be views of it, and none need be read twice.
-    std::call_once(checked_[tensor.storage], [&] { check_crc(file_.bytes(), member, origin_); });
+    check_storage(tensor.storage);
     const std::byte* data = file_.bytes().data() + member.offset;
     const Index size = size_of(tensor.dtype);
     if (is_contiguous(tensor)) {

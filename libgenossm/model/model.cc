@@ -33,7 +33,7 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.classifier_ = std::move(spec.classifier);
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
-      if (spec.longest() > 0) {
+      if (spec.longest() > 0 || spec.striped()) {
         fail(Fault::device, spec.family + " models have no CUDA version yet. Use --device cpu");
       }
       m.cuda_ = CudaModel::make(spec, *place.device, place.precision);
@@ -52,6 +52,7 @@ Model Model::make(ModelSpec spec, const Placement& place) {
     block = BlockSpec{};  // its float32 copy is not needed any more
     m.offsets_.push_back(offset);
     offset += made.state_size();
+    card.history_bytes += made.history_bytes();
     card.kept_columns = std::max(card.kept_columns, made.kept_columns());
     card.whole = card.whole || made.whole();
     card.fixed_floats = std::max(card.fixed_floats, made.fixed_floats());
@@ -64,6 +65,12 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.head_ = Linear(place, spec.head.present() ? spec.head : spec.embedding, Tensor{});
   card.weight_bytes += m.head_.bytes() + 4 * m.table_.size();
   return m;
+}
+
+History Model::new_history() const {
+  std::vector<Index> rows;
+  for (const Block& block : blocks_) rows.push_back(block.history_bytes());
+  return History(std::move(rows));
 }
 
 void Model::embed(Device& device, View<const std::int32_t, 1> tokens, View<float, 2> x) const {

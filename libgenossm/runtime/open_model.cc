@@ -37,6 +37,7 @@ std::optional<Tokenizer> find_tokenizer(const fs::path& folder, const Card& card
   if (fs::exists(folder / "tokenizer.json")) return Tokenizer::read(folder / "tokenizer.json");
   if (card.family.starts_with("caduceus")) return Tokenizer::caduceus();
   // The original layout describes its layers in an object of their own.
+  if (card.family.starts_with("stripedhyena")) return Tokenizer::bytes();
   if (card.family == "hyenadna") return Tokenizer::hyenadna(config.has("layer"));
   return std::nullopt;
 }
@@ -131,7 +132,9 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   opened.warnings = checkpoint.warnings();
   opened.parameters = count_parameters(checkpoint);
   const Placement place{&device, precision};
-  opened.model = Model::make(read_spec(checkpoint), place);
+  ModelSpec spec = read_spec(checkpoint);
+  opened.warnings.insert(opened.warnings.end(), spec.warnings.begin(), spec.warnings.end());
+  opened.model = Model::make(std::move(spec), place);
 
   if (const Tensor& classifier = opened.model.classifier(); classifier.present()) {
     opened.labels = label_names(checkpoint.config(), classifier.shape[0]);
@@ -146,7 +149,9 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   const std::string folder_name = opened.name;
   opened.name = extra.text("name", opened.name);
   opened.licence = extra.text("licence", "");
-  opened.alphabet_acgt = extra.text("alphabet", "acgt") == "acgt";
+  // Published scores of these are over all tokens.
+  const bool all_tokens = opened.tokenizer && opened.tokenizer->every_letter();
+  opened.alphabet_acgt = extra.text("alphabet", all_tokens ? "full" : "acgt") == "acgt";
   if (opened.tokenizer && extra.text("special_tokens", "published") == "none") {
     opened.tokenizer->drop_special_tokens();
   }

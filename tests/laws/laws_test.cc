@@ -357,7 +357,7 @@ TEST_P(CausalLaws, SequencesMaySplitAnywhere) {
       saved = session.state().bytes();
     }
     Session resumed(model_, device, Features{}, 64, 64);
-    resumed.restore(State::parse(saved, model_.card().state_floats));
+    resumed.restore(State::parse(saved, model_));
     resumed.feed(all.subspan(static_cast<std::size_t>(cut)), collect);
     EXPECT_TRUE(same_bytes(got, want)) << "cut at " << cut;
   }
@@ -367,11 +367,11 @@ TEST_P(CausalLaws, DamagedStatesAreRefused) {
   State state;
   state.recent = {1, 2, 3};
   const std::string bytes = state.bytes();
-  EXPECT_NO_THROW(State::parse(bytes, model_.card().state_floats));
+  EXPECT_NO_THROW(State::parse(bytes, model_));
   for (std::size_t n = 0; n < bytes.size(); ++n) {
-    EXPECT_THROW(State::parse(bytes.substr(0, n), model_.card().state_floats), Error);
+    EXPECT_THROW(State::parse(bytes.substr(0, n), model_), Error);
   }
-  EXPECT_THROW(State::parse(bytes + "x", model_.card().state_floats), Error);
+  EXPECT_THROW(State::parse(bytes + "x", model_), Error);
 }
 
 TEST_P(StrandLaws, ModelsAreEquivariant) {
@@ -465,7 +465,7 @@ TEST_P(CausalLawsCuda, SequencesMaySplitAnywhere) {
       Session first(m, device, Features{}, 1024, 64);
       first.feed(all.first(static_cast<std::size_t>(cut)), collect);
       Session second(m, device, Features{}, 512, 64);
-      second.restore(State::parse(first.state().bytes(), m.card().state_floats));
+      second.restore(State::parse(first.state().bytes(), m));
       second.feed(all.subspan(static_cast<std::size_t>(cut)), collect);
       EXPECT_TRUE(same_bytes(got, want)) << "cut at " << cut;
     }
