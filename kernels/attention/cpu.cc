@@ -19,8 +19,9 @@ namespace genossm {
 namespace HWY_NAMESPACE {
 namespace {
 
-constexpr Index kKeys = 64;  // of a block
-constexpr Index kRows = 64;  // of a task: queries times the heads that share keys, or one query
+constexpr Index kKeys = 64;            // of a block
+constexpr Index kKeyRow = kKeys + 16;  // floats; a power of two would fill a few sets of the cache
+constexpr Index kRows = 128;  // of a task: queries times the heads that share keys, or one query
 
 #if HWY_TARGET <= HWY_AVX3
 constexpr int kVectors = 4;  // 24 sums of 32 registers
@@ -40,12 +41,22 @@ HWY_INLINE hn::Vec<Four> load_four(const bf16* p) {
 HWY_INLINE float number(float v) { return v; }
 HWY_INLINE float number(bf16 v) { return bf16_to_f32(v.bits); }
 
+// Ahead of its time, a row soon after row j: rows of one head lie far apart in a cache of many
+// heads, and the processor foresees none of them. Beyond the end it reads nothing.
+template <class KV>
+HWY_INLINE void fetch_next(View<const KV, 2> v, Index j, Index E) {
+  const KV* row = v.row(j + 4);
+  constexpr Index kLine = 64 / sizeof(KV);
+  for (Index e = 0; e < E; e += kLine) __builtin_prefetch(row + e);
+}
+
 // to[e, j] = from[j, e] for n <= kKeys rows; columns from n on are zeros.
 template <class KV>
 void turn_keys(View<const KV, 2> from, Index n, Index E, float* to) {
   [[maybe_unused]] const Four d;
   for (Index j = 0; j < kKeys; j += 4) {
     Index e = 0;
+    for (Index i = j; i < j + 4; ++i) fetch_next(from, i, E);
 #if HWY_TARGET != HWY_SCALAR  // which has no four lanes to turn
     if (j + 4 <= n) {
       const KV *a = from.row(j), *b = from.row(j + 1), *c = from.row(j + 2), *f = from.row(j + 3);
@@ -54,17 +65,17 @@ void turn_keys(View<const KV, 2> from, Index n, Index E, float* to) {
         const auto r2 = load_four(c + e), r3 = load_four(f + e);
         const auto x0 = hn::InterleaveLower(d, r0, r2), x1 = hn::InterleaveUpper(d, r0, r2);
         const auto y0 = hn::InterleaveLower(d, r1, r3), y1 = hn::InterleaveUpper(d, r1, r3);
-        float* out = to + e * kKeys + j;
+        float* out = to + e * kKeyRow + j;
         hn::StoreU(hn::InterleaveLower(d, x0, y0), d, out);
-        hn::StoreU(hn::InterleaveUpper(d, x0, y0), d, out + kKeys);
-        hn::StoreU(hn::InterleaveLower(d, x1, y1), d, out + 2 * kKeys);
-        hn::StoreU(hn::InterleaveUpper(d, x1, y1), d, out + 3 * kKeys);
+        hn::StoreU(hn::InterleaveUpper(d, x0, y0), d, out + kKeyRow);
+        hn::StoreU(hn::InterleaveLower(d, x1, y1), d, out + 2 * kKeyRow);
+        hn::StoreU(hn::InterleaveUpper(d, x1, y1), d, out + 3 * kKeyRow);
       }
     }
 #endif
     for (; e < E; ++e) {
       for (Index i = j; i < j + 4; ++i) {
-        to[e * kKeys + i] = i < n ? number(from.row(i)[e]) : 0.0f;
+        to[e * kKeyRow + i] = i < n ? number(from.row(i)[e]) : 0.0f;
       }
     }
   }
@@ -75,6 +86,7 @@ template <class KV>
 void copy_values(View<const KV, 2> from, Index n, Index E, float* to, Index pitch) {
   const Four d;
   for (Index j = 0; j < n; ++j) {
+    fetch_next(from, j, E);
     const KV* row = from.row(j);
     float* out = to + j * pitch;
     Index e = 0;
@@ -116,47 +128,44 @@ HWY_INLINE void product(const float* HWY_RESTRICT a, Index a_row, const float* H
   }
 }
 
-template <int R>
-void product_rows(const float* a, Index a_row, const float* b, Index b_row, float* c, Index c_row,
-                  Index K, Index N, bool fresh) {
-  const Index lanes = static_cast<Index>(hn::Lanes(F32()));
-  constexpr int V = R == 1 ? 8 : R == 2 ? 4 : kVectors;
-  for (Index left = N / lanes; left > 0;) {
-    const Index now = left >= V ? V : 1;
-    if (now == V) {
-      product<R, V>(a, a_row, b, b_row, c, c_row, K, fresh);
-    } else {
-      product<R, 1>(a, a_row, b, b_row, c, c_row, K, fresh);
-    }
-    b += now * lanes, c += now * lanes, left -= now;
+// `rows` rows of V vectors of columns: the columns of b stay in the first-level cache.
+template <int V>
+void product_rows(Index rows, const float* a, Index a_row, const float* b, Index b_row, float* c,
+                  Index c_row, Index K, bool fresh) {
+  for (; rows >= 6; rows -= 6, a += 6 * a_row, c += 6 * c_row) {
+    product<6, V>(a, a_row, b, b_row, c, c_row, K, fresh);
+  }
+  switch (rows) {
+    case 1:
+      return product<1, V>(a, a_row, b, b_row, c, c_row, K, fresh);
+    case 2:
+      return product<2, V>(a, a_row, b, b_row, c, c_row, K, fresh);
+    case 3:
+      return product<3, V>(a, a_row, b, b_row, c, c_row, K, fresh);
+    case 4:
+      return product<4, V>(a, a_row, b, b_row, c, c_row, K, fresh);
+    case 5:
+      return product<5, V>(a, a_row, b, b_row, c, c_row, K, fresh);
+    default:
+      return;
   }
 }
 
 // The whole product; N is a multiple of the lanes.
 void multiply(Index rows, const float* a, Index a_row, const float* b, Index b_row, float* c,
               Index c_row, Index K, Index N, bool fresh) {
-  while (rows > 0) {
-    const Index now = std::min<Index>(rows, 6);
-    switch (now) {
-      case 1:
-        product_rows<1>(a, a_row, b, b_row, c, c_row, K, N, fresh);
-        break;
-      case 2:
-        product_rows<2>(a, a_row, b, b_row, c, c_row, K, N, fresh);
-        break;
-      case 3:
-        product_rows<3>(a, a_row, b, b_row, c, c_row, K, N, fresh);
-        break;
-      case 4:
-        product_rows<4>(a, a_row, b, b_row, c, c_row, K, N, fresh);
-        break;
-      case 5:
-        product_rows<5>(a, a_row, b, b_row, c, c_row, K, N, fresh);
-        break;
-      default:
-        product_rows<6>(a, a_row, b, b_row, c, c_row, K, N, fresh);
+  const Index lanes = static_cast<Index>(hn::Lanes(F32()));
+  for (Index left = N / lanes; left > 0;) {
+    // A single row alone would wait for its sums: more of its columns at once.
+    const Index now = rows == 1 && left >= 8 ? 8 : left >= kVectors ? kVectors : 1;
+    if (now == 8) {
+      product<1, 8>(a, a_row, b, b_row, c, c_row, K, fresh);
+    } else if (now == kVectors) {
+      product_rows<kVectors>(rows, a, a_row, b, b_row, c, c_row, K, fresh);
+    } else {
+      product_rows<1>(rows, a, a_row, b, b_row, c, c_row, K, fresh);
     }
-    a += now * a_row, c += now * c_row, rows -= now;
+    b += now * lanes, c += now * lanes, left -= now;
   }
 }
 
@@ -196,7 +205,9 @@ class Task {
         g_(g) {
     const Index lanes = static_cast<Index>(hn::Lanes(F32()));
     pitch_ = (E_ + lanes - 1) / lanes * lanes;
-    memory_ = Buffer<float>(rows_ * (2 * pitch_ + kKeys + 2) + kKeys * (E_ + pitch_) + 64);
+    value_row_ = pitch_ + 16;
+    memory_ =
+        Buffer<float>(rows_ * (2 * pitch_ + kKeys + 2) + kKeyRow * E_ + kKeys * value_row_ + 112);
     float* at = memory_.data();
     const auto take = [&](Index n) {
       float* taken = at;
@@ -204,7 +215,7 @@ class Task {
       return taken;
     };
     q_ = take(rows_ * pitch_), sums_ = take(rows_ * pitch_), scores_ = take(rows_ * kKeys);
-    keys_ = take(kKeys * E_), values_ = take(kKeys * pitch_);
+    keys_ = take(kKeyRow * E_), values_ = take(kKeys * value_row_);
     largest_ = take(rows_), weight_ = take(rows_);
   }
 
@@ -226,7 +237,7 @@ class Task {
         low = std::min(low, range.begin), high = std::max(high, range.end);
       }
     }
-    std::fill_n(values_, kKeys * pitch_, 0.0f);  // what stands behind the E columns
+    std::fill_n(values_, kKeys * value_row_, 0.0f);  // what stands behind the E columns
     // The first block begins at a multiple of kKeys of the sequence's positions.
     for (Index block = low - (op_.first + low) % kKeys; block < high; block += kKeys) add(block);
     for (Index r = 0; r < rows_; ++r) {
@@ -264,13 +275,13 @@ class Task {
       for (Index e = 0; e < E_; ++e) {
         for (Index j = 0; j < kKeys; ++j) {
           const bool there = j >= skipped && j < skipped + n;
-          keys_[e * kKeys + j] = there ? number(k.row(j - skipped)[e]) : 0.0f;
+          keys_[e * kKeyRow + j] = there ? number(k.row(j - skipped)[e]) : 0.0f;
         }
       }
     }
-    copy_values(part(op_.v), n, E_, values_ + skipped * pitch_, pitch_);
-    multiply(to - from, q_ + from * pitch_, pitch_, keys_, kKeys, scores_ + from * kKeys, kKeys, E_,
-             kKeys, true);
+    copy_values(part(op_.v), n, E_, values_ + skipped * value_row_, value_row_);
+    multiply(to - from, q_ + from * pitch_, pitch_, keys_, kKeyRow, scores_ + from * kKeys, kKeys,
+             E_, kKeys, true);
     // Rows that see the whole block go through the product together; the others take the values
     // that they see one by one.
     Index whole = from;
@@ -286,15 +297,15 @@ class Task {
   }
 
   void add_values(Index from, Index to) {
-    multiply(to - from, scores_ + from * kKeys, kKeys, values_, pitch_, sums_ + from * pitch_,
+    multiply(to - from, scores_ + from * kKeys, kKeys, values_, value_row_, sums_ + from * pitch_,
              pitch_, kKeys, pitch_, false);
   }
 
   void add_seen(Index r, const Seen& s) {
     for (int i = 0; i < 2; ++i) {
       if (s.begin[i] >= s.end[i]) continue;
-      multiply(1, scores_ + r * kKeys + s.begin[i], kKeys, values_ + s.begin[i] * pitch_, pitch_,
-               sums_ + r * pitch_, pitch_, s.end[i] - s.begin[i], pitch_, false);
+      multiply(1, scores_ + r * kKeys + s.begin[i], kKeys, values_ + s.begin[i] * value_row_,
+               value_row_, sums_ + r * pitch_, pitch_, s.end[i] - s.begin[i], pitch_, false);
     }
   }
 
@@ -338,7 +349,7 @@ class Task {
   }
 
   const AttentionOf<KV>& op_;
-  Index E_, shared_, begin_, rows_, g_, pitch_;
+  Index E_, shared_, begin_, rows_, g_, pitch_, value_row_;
   Buffer<float> memory_;
   float *q_, *sums_, *scores_, *keys_, *values_, *largest_, *weight_;
 };
