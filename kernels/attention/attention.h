@@ -48,6 +48,11 @@ void run(Reference&, const AttentionOf<float>&);  // the definition, double
 void run(Reference&, const AttentionOf<bf16>&);
 void run(Cpu&, const AttentionOf<float>&);  // parallel over heads and rows; lanes across keys for
 void run(Cpu&, const AttentionOf<bf16>&);   // the scores, across channels for the sums
+// A block takes 64 rows of a head over all keys, in blocks of 32; heads of at most 256 columns
+// (Fault::shape beyond). The law holds as on Cpu.
+void run(Cuda&, const AttentionOf<float>&);
+void run(Cuda&, const AttentionOf<bf16>&);
+void run(Cuda&, const BasicAttention<bf16, bf16>&);
 
 // Rows of keys or values into a cache: to = from, rounded to the nearest where KV is bf16.
 template <class T, class KV>
@@ -64,5 +69,8 @@ void run(Reference&, const CacheRows<float>&);
 void run(Reference&, const CacheRows<bf16>&);
 void run(Cpu&, const CacheRows<float>&);
 void run(Cpu&, const CacheRows<bf16>&);
+void run(Cuda&, const CacheRows<float>&);
+void run(Cuda&, const CacheRows<bf16>&);
+void run(Cuda&, const BasicCacheRows<bf16, bf16>&);
 
 }  // namespace genossm

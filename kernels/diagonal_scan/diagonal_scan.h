@@ -48,5 +48,10 @@ template <class T>
 void check(const BasicDiagonalScan<T>&);    // throws Error{Fault::shape}
 void run(Reference&, const DiagonalScan&);  // the definition: serial, double
 void run(Cpu&, const DiagonalScan&);        // parallel over channel blocks, vector over channels
+// Three phases: the state that each segment of kCudaSegment tokens leaves behind, the carry over
+// the segments with powers of the poles formed in double, the outputs. The law holds bit for bit at
+// multiples of kCudaSegment.
+void run(Cuda&, const DiagonalScan&);
+void run(Cuda&, const BasicDiagonalScan<bf16>&);
 
 }  // namespace genossm

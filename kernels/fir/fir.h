@@ -43,5 +43,7 @@ template <class T>
 void check(const BasicFir<T>&);    // throws Error{Fault::shape}
 void run(Reference&, const Fir&);  // the definition, double
 void run(Cpu&, const Fir&);        // vector over channels, blocks of tokens, parallel over channels
+void run(Cuda&, const Fir&);       // strips of tokens, inputs and taps in shared memory
+void run(Cuda&, const BasicFir<bf16>&);
 
 }  // namespace genossm

@@ -33,5 +33,7 @@ template <class T>
 void check(const BasicRope<T>&);    // throws Error{Fault::shape}
 void run(Reference&, const Rope&);  // the definition, double
 void run(Cpu&, const Rope&);        // parallel over rows, vector over pairs
+void run(Cuda&, const Rope&);       // a block a row
+void run(Cuda&, const BasicRope<bf16>&);
 
 }  // namespace genossm

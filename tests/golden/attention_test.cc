@@ -12,6 +12,7 @@
 #include "kernels/norm/norm.h"
 #include "kernels/rope/rope.h"
 #include "libgenossm/checkpoint/checkpoint.h"
+#include "tests/kernels/cuda_test.h"
 #include "tests/support/golden.h"
 
 namespace genossm::testing {
@@ -65,11 +66,13 @@ class Transformer {
     Sheet k = product(normed.view(), name + "self_attn.k_proj");
     Sheet v = product(normed.view(), name + "self_attn.v_proj");
     const View<const float, 1> freq{inv_freq_.data(), {E_ / 2}};
-    launch(device_, Rope{.x = q.view(), .heads = heads_, .inv_freq = freq, .start = past});
-    launch(device_, Rope{.x = k.view(), .heads = kv_heads_, .inv_freq = freq, .start = past});
+    launch_anywhere(device_, Rope{.x = q.view(), .heads = heads_, .inv_freq = freq, .start = past});
+    launch_anywhere(device_,
+                    Rope{.x = k.view(), .heads = kv_heads_, .inv_freq = freq, .start = past});
     k_cache.insert(k_cache.end(), k.values.begin(), k.values.end());
     v_cache.insert(v_cache.end(), v.values.begin(), v.values.end());
-    launch(device_, Attention{.q = q.view(),
+    launch_anywhere(device_,
+                    Attention{.q = q.view(),
                               .k = {k_cache.data(), {past + n, kv_heads_ * E_}},
                               .v = {v_cache.data(), {past + n, kv_heads_ * E_}},
                               .heads = heads_,
@@ -82,7 +85,7 @@ class Transformer {
     normed = norm(x, name + "post_attention_layernorm");
     Sheet gate = product(normed.view(), name + "mlp.gate_proj");
     Sheet up = product(normed.view(), name + "mlp.up_proj");
-    launch(device_, Activation{.x = up.view(), .gate = gate.view(), .y = up.view()});
+    launch_anywhere(device_, Activation{.x = up.view(), .gate = gate.view(), .y = up.view()});
     add(x, product(up.view(), name + "mlp.down_proj"));
   }
   std::size_t layers() const { return layers_.size(); }
@@ -90,8 +93,9 @@ class Transformer {
   Sheet norm(View<const float, 2> x, const std::string& name) {
     Sheet y(x.extent[0], x.extent[1]);
     const std::vector<float> weight = read(name + ".weight");
-    launch(device_,
-           Norm{.x = x, .weight = {weight.data(), {x.extent[1]}}, .eps = eps_, .y = y.view()});
+    launch_anywhere(
+        device_,
+        Norm{.x = x, .weight = {weight.data(), {x.extent[1]}}, .eps = eps_, .y = y.view()});
     return y;
   }
   Sheet product(View<const float, 2> x, const std::string& name) {
@@ -101,7 +105,8 @@ class Transformer {
     std::vector<float> bias;
     if (checkpoint_.find(name + ".bias")) bias = read(name + ".bias");
     Sheet y(x.extent[0], N[0]);
-    launch(device_, Matmul{.x = x,
+    launch_anywhere(device_,
+                    Matmul{.x = x,
                            .weight = &packed,
                            .bias = bias.empty() ? View<const float, 1>()
                                                 : View<const float, 1>(bias.data(), {N[0]}),
@@ -180,6 +185,11 @@ TEST_P(AttentionGolden, Cpu) {
 TEST_P(AttentionGolden, InPiecesOnThreeThreads) {
   Device device{Cpu(3)};
   check_case(GetParam(), device, {1, 2, 40, 41, 60, 1000, 4099});
+}
+TEST_P(AttentionGolden, Cuda) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  check_case(GetParam(), *cuda, {1, 2, 40, 4099});
 }
 TEST_P(AttentionGolden, Reference) {
   Device device{Reference{}};

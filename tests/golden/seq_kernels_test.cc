@@ -5,6 +5,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/diagonal_scan/diagonal_scan.h"
 #include "libgenossm/base/json.h"
+#include "tests/kernels/cuda_test.h"
 #include "tests/support/golden.h"
 
 namespace genossm::testing {
@@ -36,7 +37,7 @@ void attention_case(Device& device, const GoldenFile& file, const Json& info) {
   } else {
     ASSERT_EQ(mask, "causal");
   }
-  launch(device, op);
+  launch_anywhere(device, op);
   EXPECT_LE(relative_error(op.y, {o.values.data(), {L, H * E}}), kTolerance);
 }
 
@@ -62,11 +63,11 @@ void diagonal_case(Device& device, const GoldenFile& file, const Json& info) {
       std::copy_n(a[q].values.data() + t * D, D, poles.data() + q * D);
     }
     for (Index q = 0; q < Q; ++q) {
-      launch(device, DiagonalScan{.u = {b[q].values.data() + t * D, {1, D}},
-                                  .poles = {poles.data(), {1, Q, D}},
-                                  .residues = {residues.data(), {1, Q, D}},
-                                  .h = {states[q].data(), {1, Q, D}},
-                                  .y = {y.data(), {1, D}}});
+      launch_anywhere(device, DiagonalScan{.u = {b[q].values.data() + t * D, {1, D}},
+                                           .poles = {poles.data(), {1, Q, D}},
+                                           .residues = {residues.data(), {1, Q, D}},
+                                           .h = {states[q].data(), {1, Q, D}},
+                                           .y = {y.data(), {1, D}}});
     }
     for (Index d = 0; d < D; ++d) {
       const auto at = [&](Index of, Index q) {
@@ -104,6 +105,11 @@ TEST_P(SeqKernelsGolden, Cpu) {
 TEST_P(SeqKernelsGolden, ThreeThreads) {
   Device device{Cpu(3)};
   check_case(GetParam(), device);
+}
+TEST_P(SeqKernelsGolden, Cuda) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  check_case(GetParam(), *cuda);
 }
 TEST_P(SeqKernelsGolden, Reference) {
   Device device{Reference{}};
