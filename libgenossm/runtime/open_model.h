@@ -25,6 +25,8 @@ struct OpenedModel {
   std::string context_source;  // where that number comes from, for inspect
   // Whether probabilities are over A, C, G, T (the default) or over all tokens.
   bool alphabet_acgt = true;
+  // Whether published scores begin with the tokenizer's bos().
+  bool scores_bos = false;
   std::string licence;
   Index parameters = 0;
   // Of a sequence-classification checkpoint: id2label of its config, by id ("0", "1" ... where the
@@ -43,6 +45,11 @@ struct ModelPath {
 ModelPath find_model(const std::string& name, std::span<const std::filesystem::path> folders);
 
 OpenedModel open_model(const ModelPath& where, Device& device, Precision precision);
+
+// The config of a checkpoint, the first of: its config.json; a flat .yml or .yaml beside the
+// weights of their name or called config; the preset of the weights' or the folder's name; the only
+// .yml or .yaml there. Fault::checkpoint where there is none.
+Json config_of(const Checkpoint& checkpoint);
 
 // The description alone: every tensor accounted for, nothing placed on a device.
 ModelSpec read_spec(const Checkpoint& checkpoint);
