@@ -13,7 +13,7 @@ struct Options {
   WorkOptions work;
   ReportOptions report;
   OutputRequest output;
-  std::string track = "logp", alphabet;
+  std::string track = "logp", alphabet, bos;
   bool masked = false, per_record = false;
 };
 
@@ -31,12 +31,17 @@ void run(Options& options) {
   if (!options.alphabet.empty() && options.alphabet != "acgt" && options.alphabet != "full") {
     fail(Fault::usage, "--alphabet '" + options.alphabet + "' is none of acgt, full");
   }
+  if (!options.bos.empty() && options.bos != "on" && options.bos != "off") {
+    fail(Fault::usage, "--bos '" + options.bos + "' is none of on, off");
+  }
   const ProgressKind kind = options.report.progress_kind();
 
   options.sequences.check(options.model);
   Device device = options.model.open_device();
   const OpenedModel model = options.model.open(device, options.report.quiet);
   job.full_alphabet = options.alphabet.empty() ? !model.alphabet_acgt : options.alphabet == "full";
+  job.bos =
+      options.bos.empty() ? model.scores_bos && job.source.token_ids.empty() : options.bos == "on";
   Progress progress("score", kind);
   job.run.progress = [&](Index done, Index total) { progress.update(done, total); };
   const JobReport done = score(model, device, job);
@@ -67,6 +72,9 @@ void add_score(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option(
       "--alphabet", o->alphabet,
       "acgt (probabilities over the four bases) or full (all tokens) [the model's, mostly acgt]");
+  app->add_option("--bos", o->bos,
+                  "on or off: a token for the beginning of the text before every window, so that "
+                  "its first base is scored too [the published way: on for Evo 1, else off]");
   o->work.add(*app, "fwd, rc or avg [fwd]");
   add_output_options(*app, o->output, "tsv or tsv.gz");
   o->report.add(*app);

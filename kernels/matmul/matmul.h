@@ -41,6 +41,10 @@ class MatmulWeight {
   static MatmulWeight pack_e4m3(Device& device, const StoredMatrix& w, Fp8Scales scales,
                                 std::span<const Index> order = {});
 
+  // Only sizes: what pack() or pack_e4m3() (`fp8`) would hold on the Cpu, for planning. Not to be
+  // run.
+  static MatmulWeight sketch(const StoredMatrix& w, Precision precision, bool fp8);
+
   bool empty() const { return !impl_; }
   Index outputs() const { return outputs_; }  // N
   Index inputs() const { return inputs_; }    // K
@@ -56,6 +60,7 @@ class MatmulWeight {
   std::shared_ptr<const Impl> impl_;
   Index outputs_ = 0;
   Index inputs_ = 0;
+  Index sketched_ = 0;  // bytes
   Precision precision_ = Precision::fp32;
 };
 

@@ -69,6 +69,16 @@ MatmulWeight MatmulWeight::pack(Device& device, View<const float, 2> w, Precisio
   return weight;
 }
 
+MatmulWeight MatmulWeight::sketch(const StoredMatrix& w, Precision precision, bool fp8) {
+  MatmulWeight weight;
+  weight.outputs_ = w.rows;
+  weight.inputs_ = w.columns;
+  weight.precision_ = precision;
+  const bool narrow = w.dtype == DType::bf16 || precision == Precision::bf16;
+  weight.sketched_ = w.rows * w.columns * (fp8 ? 1 : narrow ? 2 : 4);
+  return weight;
+}
+
 namespace {
 
 void check_stored(Device& device, const StoredMatrix& w, std::span<const Index> order) {
@@ -137,7 +147,7 @@ MatmulWeight MatmulWeight::pack_e4m3(Device& device, const StoredMatrix& w, Fp8S
 }
 
 Index MatmulWeight::bytes() const {
-  if (!impl_) return 0;
+  if (!impl_) return sketched_;
   if constexpr (build::has_cuda) {
     if (impl_->cuda) return bytes_of(*impl_->cuda);
   }

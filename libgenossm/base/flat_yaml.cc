@@ -83,8 +83,14 @@ class Reader {
     std::string_view line = text_.substr(0, end);
     text_.remove_prefix(end == std::string_view::npos ? text_.size() : end + 1);
     indented_ = !line.empty() && (line.front() == ' ' || line.front() == '\t');
+    char quote = 0;
     for (std::size_t i = 0; i < line.size(); ++i) {
-      if (line[i] == '#' && (i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t')) {
+      const bool first = i == 0 || std::string_view(" \t[,").find(line[i - 1]) != line.npos;
+      if (quote != 0) {
+        if (line[i] == quote) quote = 0;
+      } else if (first && (line[i] == '"' || line[i] == '\'')) {
+        quote = line[i];
+      } else if (first && line[i] == '#') {
         line = line.substr(0, i);
       }
     }

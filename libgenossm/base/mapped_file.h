@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace genossm {
@@ -14,6 +15,13 @@ class MappedFile {
   // Follows links; a folder, a device or a pipe is refused without being opened for long: nothing
   // here waits for a writer. Throws Error{Fault::missing}.
   static MappedFile open(const std::filesystem::path& path);
+
+  // The files one after the other as one: PATH.part0, PATH.part1 and so on, as far as they go.
+  static MappedFile open_parts(const std::filesystem::path& path);
+  // Bytes in memory as if they were a file of that name, copied.
+  static MappedFile copy_of(std::span<const std::byte> bytes, const std::string& name);
+  // So many zeros, which take no memory.
+  static MappedFile zeros(std::size_t size);
 
   std::span<const std::byte> bytes() const;
   std::string_view text() const;  // the same bytes

@@ -22,6 +22,7 @@ class Loader : public Binder {
   void bind_matrix(Tensor& target, const std::string& name,
                    const std::vector<Index>& shape) override;
   void ignore(const std::string& name, const std::vector<Index>& shape) override;
+  std::vector<float> nested(const std::string& name, const std::string& tensor) override;
   bool has(const std::string& name) const override;
   std::optional<std::vector<Index>> shape_of(const std::string& name) const override;
   std::optional<std::vector<std::int64_t>> integers(const std::string& name) override;

@@ -37,6 +37,11 @@ class TensorSource {
     const std::byte* data;
   };
   virtual std::optional<Place> place(std::size_t i) const = 0;
+  // A file that is stored within this one under a name (see torch_pickle.h); none if there is none.
+  virtual std::optional<std::span<const std::byte>> blob(const std::string& name) const {
+    static_cast<void>(name);
+    return std::nullopt;
+  }
 };
 
 std::string shape_text(const std::vector<Index>& shape);  // "[3, 4]"

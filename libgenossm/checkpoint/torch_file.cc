@@ -63,6 +63,7 @@ class TorchFile : public TensorSource {
     StateDict state =
         read_torch_pickle(file_.bytes().subspan(pickle.offset, pickle.size), storages, origin_);
     tensors_ = std::move(state.tensors);
+    blobs_ = std::move(state.blobs);
     for (std::string& warning : state.warnings) warnings.push_back(std::move(warning));
     for (const TorchTensor& tensor : tensors_) {
       infos_.push_back({tensor.name, tensor.dtype, tensor.size});
@@ -77,6 +78,13 @@ class TorchFile : public TensorSource {
   }
   void read_i64(std::size_t i, std::span<std::int64_t> out) const override {
     read(i, out, convert_to_i64);
+  }
+
+  std::optional<std::span<const std::byte>> blob(const std::string& name) const override {
+    for (const TorchBlob& blob : blobs_) {
+      if (blob.name == name) return std::span<const std::byte>(blob.bytes);
+    }
+    return std::nullopt;
   }
 
   std::optional<Place> place(std::size_t i) const override {
@@ -187,6 +195,7 @@ class TorchFile : public TensorSource {
   std::vector<ZipMember> members_;  // of the storages
   std::vector<TorchTensor> tensors_;
   std::vector<TensorInfo> infos_;
+  std::vector<TorchBlob> blobs_;
   std::unique_ptr<std::once_flag[]> checked_;  // one a storage: its CRC was looked at
 };
 

@@ -9,6 +9,7 @@
 
 #include "libgenossm/jobs/npy_ids.h"
 #include "libgenossm/runtime/windows.h"
+#include "libgenossm/tokenizer/nucleotide.h"
 
 namespace genossm {
 namespace {
@@ -122,6 +123,11 @@ class ScoreRun {
                                   ": no tokenizer.json says what its tokens mean. Put one beside "
                                   "the weights, or feed --token-ids");
     }
+    if (options_.bos && (ids_ || masked() || !model_.tokenizer->bos())) {
+      fail(Fault::usage,
+           "--bos on: only causal models whose tokenizer has a token for the beginning "
+           "of a text, and no --token-ids");
+    }
     if (masked() && ids_) fail(Fault::usage, "--masked works on sequences, not on --token-ids");
     if (masked() && !model_.tokenizer->mask()) {
       fail(Fault::checkpoint, model_.path.string() + ": the tokenizer has no [MASK]");
@@ -152,6 +158,7 @@ class ScoreRun {
       p.emplace_back("score", json_text(masked() ? "ln p(base | all other bases of the window)"
                                                  : "ln p(base | bases to its left in the window)"));
       p.emplace_back("alphabet", json_text(full() ? "full" : "acgt"));
+      if (options_.bos) p.emplace_back("bos", "true");
       p.emplace_back("strand", json_text(name_of(strand_)));
       p.emplace_back("window", std::to_string(window_));
       p.emplace_back("stride", std::to_string(stride()));
@@ -216,15 +223,28 @@ class ScoreRun {
       // The other strand is cut into the mirror image of the same windows.
       const Index begin = reverse ? length - w.end : w.begin;
       unit.tokens = read(open, begin, begin + unit.length, reverse);
-      // Row r has seen r + 1 bases of the window and speaks of the next one.
-      Piece piece{open, w.begin + 1, w.report_begin, w.report_end, reverse};
+      // Row r has seen r + 1 bases of the window and speaks of the next one; r behind a bos.
+      const Index first = options_.bos ? w.begin : w.begin + 1;
+      if (options_.bos) unit.tokens = shifted(std::move(unit.tokens));
+      Piece piece{open, first, w.report_begin, w.report_end, reverse};
       if (reverse) {
-        piece.origin = length - 1 - (w.begin + 1);
+        piece.origin = length - 1 - first;
         piece.begin = length - w.report_end;
         piece.end = length - w.report_begin;
       }
       queue(std::move(unit), std::move(piece));
     }
+  }
+
+  // The same tokens one place later, behind the beginning of a text.
+  Unit::Read shifted(Unit::Read plain) const {
+    const std::int32_t bos = *model_.tokenizer->bos();
+    return [plain = std::move(plain), bos](Index begin, std::span<std::int32_t> out) {
+      if (out.empty()) return;
+      if (begin > 0) return plain(begin - 1, out);
+      out[0] = bos;
+      if (out.size() > 1) plain(0, out.subspan(1));
+    };
   }
 
   void add_masked(const std::shared_ptr<Open>& open, bool reverse) {
@@ -296,6 +316,9 @@ class ScoreRun {
   std::int32_t target(const Open& open, Index i, bool reverse) const {
     if (open.ids) return (*open.ids)[static_cast<std::size_t>(i)];
     const char base = (*open.bases)[static_cast<std::size_t>(i)];
+    if (full() && model_.tokenizer->every_letter()) {
+      return model_.tokenizer->token(reverse ? complement(base) : base);
+    }
     const int index = Tokenizer::base_index(base);
     if (index < 0) return -1;
     if (full()) {

@@ -44,6 +44,20 @@ Model Model::make(ModelSpec spec, const Placement& place) {
       return m;
     }
   }
+  // Large models are left in their files until a block is made: what all of it will take is known
+  // before.
+  if (place.memory > 0 && spec.striped()) {
+    Placement sketch = place;
+    sketch.sketch = true;
+    Index bytes = 0;
+    for (const BlockSpec& block : spec.blocks) bytes += Block(sketch, block).weight_bytes();
+    if (bytes > place.memory) {
+      const auto mib = [](Index n) { return std::to_string((n + (1 << 20) - 1) >> 20) + " MiB"; };
+      fail(Fault::memory, "not enough memory: the weights alone take " + mib(bytes) +
+                              ", free are " + mib(place.memory) +
+                              ". Use a smaller model or a machine with more memory");
+    }
+  }
   m.table_ = copy_of(spec.embedding);
   m.blocks_.reserve(spec.blocks.size());
   Index offset = 0;
@@ -65,6 +79,13 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.head_ = Linear(place, spec.head.present() ? spec.head : spec.embedding, Tensor{});
   card.weight_bytes += m.head_.bytes() + 4 * m.table_.size();
   return m;
+}
+
+Model Model::sketch(ModelSpec spec, Precision precision) {
+  Device device{Cpu(1)};
+  Placement place{&device, precision};
+  place.sketch = true;
+  return make(std::move(spec), place);
 }
 
 History Model::new_history() const {

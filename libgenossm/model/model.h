@@ -44,8 +44,13 @@ void check_length(const Card& card, Index tokens);
 
 class Model {
  public:
-  // Takes the spec over; throws Fault::shape or Fault::checkpoint when it does not fit together.
+  // Takes the spec over; throws Fault::shape or Fault::checkpoint when it does not fit together,
+  // and Fault::memory where its weights would not fit.
   static Model make(ModelSpec spec, const Placement& place);
+
+  // The same without packed weights, of a spec that need not have values (see random_model.h): its
+  // card alone is of use.
+  static Model sketch(ModelSpec spec, Precision precision);
 
   const Card& card() const { return card_; }
   const std::vector<std::int64_t>& complement() const { return complement_; }

@@ -4,8 +4,11 @@
 #include <cctype>
 
 #include "genossm_published.h"
+#include "libgenossm/base/flat_yaml.h"
 #include "libgenossm/checkpoint/loader.h"
 #include "libgenossm/model/families/families.h"
+#include "libgenossm/model/families/presets.h"
+#include "libgenossm/runtime/planner.h"
 
 namespace genossm {
 namespace {
@@ -101,13 +104,55 @@ void read_upper(OpenedModel& model) {
   model.lowercase_upper = true;
 }
 
-ModelSpec read_spec(const Checkpoint& checkpoint) {
+namespace {
+
+bool claimed(const Json& config) {
+  return std::any_of(families().begin(), families().end(),
+                     [&](const Family& family) { return family.claims(config); });
+}
+
+std::vector<fs::path> yaml_files(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (auto entry = fs::directory_iterator(folder, error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const fs::path ending = entry->path().extension();
+    if (ending == ".yml" || ending == ".yaml") found.push_back(entry->path());
+  }
+  return found;
+}
+
+}  // namespace
+
+Json config_of(const Checkpoint& checkpoint) {
+  if (checkpoint.has_config() && claimed(checkpoint.config())) return checkpoint.config();
+  const std::vector<fs::path> found = yaml_files(checkpoint.folder());
+  const std::string stem = fs::path(checkpoint.label()).stem().string();
+  for (const std::string& name : {stem, std::string("config")}) {
+    for (const fs::path& path : found) {
+      if (path.stem() != name) continue;
+      if (const Json config = read_flat_yaml(path); claimed(config)) return config;
+    }
+  }
+  const fs::path folder = fs::weakly_canonical(checkpoint.folder());
+  for (const std::string& name : {checkpoint.label(), folder.filename().string()}) {
+    if (const auto preset = preset_config(name)) return *preset;
+  }
+  if (found.size() == 1) {
+    if (const Json config = read_flat_yaml(found.front()); claimed(config)) return config;
+  }
   if (!checkpoint.has_config()) {
     fail(Fault::checkpoint,
          checkpoint.path().string() +
-             ": no config.json beside the weights; the sizes of the model stand there");
+             ": no config.json beside the weights, no flat .yml, and no published name; the sizes "
+             "of the model stand there");
   }
-  const Family& family = family_of(checkpoint.config());
+  return checkpoint.config();
+}
+
+ModelSpec read_spec(const Checkpoint& checkpoint) {
+  const Json config = config_of(checkpoint);
+  const Family& family = family_of(config);
   // Training frameworks put a prefix before every name.
   const auto& tensors = checkpoint.tensors();
   const bool prefixed =
@@ -115,7 +160,7 @@ ModelSpec read_spec(const Checkpoint& checkpoint) {
         return t.name.starts_with(family.stray_prefix);
       });
   Loader loader(checkpoint, prefixed ? std::string(family.stray_prefix) : std::string());
-  ModelSpec spec = family.describe(checkpoint.config(), loader);
+  ModelSpec spec = family.describe(config, loader);
   loader.finish();
   return spec;
 }
@@ -131,7 +176,8 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   }
   opened.warnings = checkpoint.warnings();
   opened.parameters = count_parameters(checkpoint);
-  const Placement place{&device, precision};
+  Placement place{&device, precision};
+  place.memory = available_memory();
   ModelSpec spec = read_spec(checkpoint);
   opened.warnings.insert(opened.warnings.end(), spec.warnings.begin(), spec.warnings.end());
   opened.model = Model::make(std::move(spec), place);
@@ -143,6 +189,7 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
 
   const fs::path folder = checkpoint.folder();
   opened.tokenizer = find_tokenizer(folder, opened.model.card(), checkpoint.config());
+  opened.scores_bos = opened.model.card().family == "stripedhyena";  // stripedhyena.md section 6
   opened.name = fs::weakly_canonical(folder).filename().string();
   Json extra;
   if (fs::exists(folder / "genossm.json")) extra = Json::read(folder / "genossm.json");
@@ -164,6 +211,10 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   } else if (const Index limit = configured_limit(folder); limit > 0) {
     opened.context = limit;
     opened.context_source = "tokenizer_config.json";
+  } else if (all_tokens) {
+    const Json config = config_of(checkpoint);
+    opened.context = config.integer("max_seqlen", config.integer("max_sequence_len", 0));
+    opened.context_source = "the config";
   }
   const Card& card = opened.model.card();
   if (card.longest > 0) {

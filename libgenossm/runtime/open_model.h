@@ -26,6 +26,8 @@ struct OpenedModel {
   std::string context_source;  // where that number comes from, for inspect
   // Whether probabilities are over A, C, G, T (the default) or over all tokens.
   bool alphabet_acgt = true;
+  // Whether published scores begin with the tokenizer's bos().
+  bool scores_bos = false;
   std::string licence;
   Index parameters = 0;
   // Of a sequence-classification checkpoint: id2label of its config, by id ("0", "1" ... where the
@@ -48,6 +50,11 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
 // Reads lower case (soft-masked bases) as upper case, whatever the model's published table does.
 // Throws Fault::usage where the model has no tokenizer.
 void read_upper(OpenedModel& model);
+
+// The config of a checkpoint, the first of: its config.json; a flat .yml or .yaml beside the
+// weights of their name or called config; the preset of the weights' or the folder's name; the only
+// .yml or .yaml there. Fault::checkpoint where there is none.
+Json config_of(const Checkpoint& checkpoint);
 
 // The description alone: every tensor accounted for, nothing placed on a device.
 ModelSpec read_spec(const Checkpoint& checkpoint);

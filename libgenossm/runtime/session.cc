@@ -72,7 +72,8 @@ Session::Session(const Model& model, Device& device, Features features, Index ch
     : model_(model), device_(device), lane_(model, std::move(features), chunk, slab) {}
 
 void Session::begin() {
-  if (state_.carry.state.size() == 0) state_.carry = Carry(model_);
+  const Carry& carry = state_.carry;
+  if (carry.state.size() == 0 && carry.history.layers() == 0) state_.carry = Carry(model_);
 }
 
 void Session::reserve(Index tokens) {

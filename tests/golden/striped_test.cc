@@ -3,14 +3,19 @@
 // hidden state, the logits, the scores of the next token; the product in 8 bits; how a sequence is
 // cut changes no bit.
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 
 #include "kernels/matmul/matmul.h"
+#include "libgenossm/checkpoint/loader.h"
+#include "libgenossm/model/families/presets.h"
 #include "libgenossm/runtime/executor.h"
 #include "libgenossm/runtime/open_model.h"
+#include "libgenossm/runtime/random_model.h"
 #include "libgenossm/tasks/likelihood.h"
 #include "tests/support/golden.h"
 
@@ -151,6 +156,77 @@ TEST(StripedTokenizer, ReadsAsPublished) {
     }
     EXPECT_EQ(got, want);
   }
+}
+
+// Scales in an archive within the file, and weights that stay in it.
+TEST(StripedFile, HoldsWhatIsAskedOfIt) {
+  const Checkpoint checkpoint = Checkpoint::open(model_of("stripedhyena2/tiny_bf16_pt"));
+  Loader loader(checkpoint);
+  EXPECT_EQ(loader.nested("blocks.0.projections._extra_state", "scale_fwd"),
+            (std::vector<float>{8, 64, 1}));
+  EXPECT_TRUE(loader.nested("blocks.0.projections._extra_state", "no such").empty());
+  EXPECT_TRUE(loader.nested("blocks.99.projections._extra_state", "scale_fwd").empty());
+  Tensor weight;
+  loader.bind_matrix(weight, "blocks.0.projections.weight", {96, 32});
+  EXPECT_EQ(weight.values.size(), 0);
+  EXPECT_EQ(weight.stored.dtype, DType::bf16);
+  EXPECT_EQ(weight.stored.bytes().size(), 2u * 96 * 32);
+}
+
+// A file cut into parts, at page boundaries or elsewhere, is the file.
+TEST(StripedFile, MayComeInParts) {
+  const std::filesystem::path whole = golden_folder() / "stripedhyena2/tiny_bf16_pt/model.pt";
+  std::string name = (std::filesystem::temp_directory_path() / "genossm-parts-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(name.data()), nullptr);
+  const std::filesystem::path folder = name;
+  std::filesystem::copy_file(whole.parent_path() / "config.yml", folder / "any.yml");
+  std::ifstream file(whole, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  Device device{Cpu(1)};
+  const OpenedModel want = open_model({whole, ""}, device, Precision::fp32);
+  const std::vector<std::int32_t> ids{65, 67, 71, 84, 78, 65};
+  const Features logits{.logits = true};
+  for (const std::size_t part : {std::size_t{65536}, std::size_t{100001}}) {
+    const std::filesystem::path file_name = folder / "evo2_any.pt";
+    int parts = 0;
+    for (std::size_t at = 0; at < bytes.size(); at += part, ++parts) {
+      std::ofstream(file_name.string() + ".part" + std::to_string(parts), std::ios::binary)
+          << bytes.substr(at, part);
+    }
+    for (const std::filesystem::path& path :
+         {folder, file_name, std::filesystem::path(file_name.string() + ".part0")}) {
+      const OpenedModel got = open_model({path, ""}, device, Precision::fp32);
+      EXPECT_EQ(got.sha256, want.sha256);
+      EXPECT_EQ(run(got, device, logits, ids, 64), run(want, device, logits, ids, 64));
+    }
+    for (int i = 0; i < parts; ++i) {
+      std::filesystem::remove(file_name.string() + ".part" + std::to_string(i));
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+// Sizes of the published models (stripedhyena2.md section 8, stripedhyena.md section 2).
+TEST(StripedPresets, HaveThePublishedSizes) {
+  struct Row {
+    const char* name;
+    double parameters, state_mb;
+    Index token_bytes;
+  };
+  for (const Row& row :
+       {Row{"evo-1-8k-base", 6.45e9, 10.5, 3 * 2 * 4096 * 2},
+        Row{"evo2_1b_base.pt", 1.1e9, 9.0, 30'720}, Row{"evo2_7b", 6.6e9, 24.6, 81'920},
+        Row{"evo2_20b", 2.0e10, 38.3, 98'304}, Row{"evo2_40b", 4.1e10, 76.6, 262'144}}) {
+    SCOPED_TRACE(row.name);
+    const auto config = preset_config(row.name);
+    ASSERT_TRUE(config);
+    const Card card = Model::sketch(sketch_spec(*config), Precision::bf16).card();
+    EXPECT_EQ(card.history_bytes, row.token_bytes);
+    EXPECT_NEAR(static_cast<double>(card.state_floats) * 4 / 1e6, row.state_mb, 0.06);
+    const double bytes = config->flag("use_fp8_input_projections", false) ? 1.8 : 2.0;
+    EXPECT_NEAR(static_cast<double>(card.weight_bytes) / row.parameters / bytes, 1, 0.08);
+  }
+  EXPECT_FALSE(preset_config("evo2_7b_large"));
 }
 
 // Codes, values and the product of the two stored cases.

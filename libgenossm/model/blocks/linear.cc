@@ -8,6 +8,9 @@ namespace {
 
 MatmulWeight packed(const Placement& place, const Tensor& weight, std::span<const Index> order,
                     const std::optional<Fp8Scales>& fp8) {
+  if (place.sketch) {
+    return MatmulWeight::sketch(weight.matrix(), place.precision, fp8.has_value());
+  }
   if (fp8) return MatmulWeight::pack_e4m3(*place.device, weight.matrix(), *fp8, order);
   if (weight.stored.data == nullptr && order.empty()) {
     return MatmulWeight::pack(*place.device, weight.view2(), place.precision);
@@ -23,7 +26,7 @@ Linear::Linear(const Placement& place, const Tensor& weight, const Tensor& bias)
 Linear::Linear(const Placement& place, const Tensor& weight, const Tensor& bias,
                std::span<const Index> order, const std::optional<Fp8Scales>& fp8)
     : weight_(packed(place, weight, order, fp8)), bias_(copy_of(bias)) {
-  weight.not_needed();
+  if (!place.sketch) weight.not_needed();
   if (bias_.size() > 0 && !order.empty()) {
     const Buffer<float> as_stored = copy_of(bias);
     for (Index i = 0; i < bias_.size(); ++i) {

@@ -13,6 +13,10 @@ namespace genossm {
 struct Placement {
   Device* device = nullptr;
   Precision precision = Precision::fp32;
+  // Matrices are not packed: the model is only to be planned for (see Model::sketch).
+  bool sketch = false;
+  // Bytes that there are for the weights; 0: not known.
+  Index memory = 0;
 };
 
 class Linear {
