@@ -16,13 +16,16 @@ namespace genossm {
 namespace HWY_NAMESPACE {
 namespace {
 
-constexpr int kLanes = HWY_MIN(HWY_MAX_BYTES / 4, static_cast<int>(kPanel));
+// The scalar target has one lane whatever its HWY_MAX_BYTES.
+constexpr int kLanes =
+    HWY_TARGET == HWY_SCALAR ? 1 : HWY_MIN(HWY_MAX_BYTES / 4, static_cast<int>(kPanel));
 using D16 = hn::CappedTag<float, kPanel>;
 using V16 = hn::Vec<D16>;
 constexpr int kVectors = static_cast<int>(kPanel) / kLanes;  // of one panel
 // Rows at a time: their sums fill the registers but for those of a row of weights and one of x.
 constexpr int kRegisters = (HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64) ? 32 : 16;
-constexpr int kRows = std::min<int>(kRegisters == 32 ? 24 : 12, 12 * kVectors) / kVectors;
+constexpr int kRows =
+    std::max(1, std::min<int>(kRegisters == 32 ? 24 : 12, 12 * kVectors) / kVectors);
 
 // As much of a panel as leaves the first-level cache room for x.
 constexpr Index kDepth = 256;

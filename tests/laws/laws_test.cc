@@ -252,11 +252,11 @@ TEST_P(CausalLaws, BranchesGiveWhatTheirWholeSequencesGive) {
   for (const int threads : {1, 3}) {
     for (const Index chunk : {64, 2048}) {
       for (const double settle : {0.0, 1e-30}) {
+        Device device{Cpu(threads)};
         if (settle > 0 && model_.card().history_bytes > 0) {
           EXPECT_THROW(Branches(model_, device, {threads, chunk, 0, settle}), Error);
           continue;
         }
-        Device device{Cpu(threads)};
         Branches branches(model_, device, {threads, chunk, 0, settle});
         const std::vector<Sweep> sweeps{{read_from(all[0]), 500, {64, 192, 256, 448}},
                                         {read_from(all[1]), 300, {256}},
@@ -342,6 +342,7 @@ TEST(WholeLaws, SequencesBeyondTheFiltersAreRefused) {
 }
 
 TEST_P(CausalLaws, ABranchWithoutAChangeSettlesAtOnce) {
+  if (model_.card().history_bytes > 0) GTEST_SKIP() << "attention never settles; refused above";
   const auto ids = random_tokens(600, model_.card().vocab, 3);
   const auto read = [&ids](Index begin, std::span<std::int32_t> out) {
     std::copy_n(ids.begin() + begin, out.size(), out.begin());
