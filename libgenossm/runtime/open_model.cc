@@ -111,7 +111,8 @@ ModelSpec read_spec(const Checkpoint& checkpoint) {
   return spec;
 }
 
-OpenedModel open_model(const ModelPath& where, Device& device, Precision precision) {
+OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
+                       const std::optional<CpuInstead>& instead) {
   const Checkpoint checkpoint = Checkpoint::open(where.path);
   OpenedModel opened;
   opened.path = where.path;
@@ -122,8 +123,14 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   }
   opened.warnings = checkpoint.warnings();
   opened.parameters = count_parameters(checkpoint);
-  const Placement place{&device, precision};
-  opened.model = Model::make(read_spec(checkpoint), place);
+  ModelSpec spec = read_spec(checkpoint);
+  if (instead && as_cuda(device) != nullptr && !has_cuda_version(spec)) {
+    device = Device{Cpu(instead->threads)};
+    precision = instead->precision;
+    opened.warnings.push_back(spec.family +
+                              " models have no CUDA version yet; this one runs on the CPU");
+  }
+  opened.model = Model::make(std::move(spec), {&device, precision});
 
   if (const Tensor& classifier = opened.model.classifier(); classifier.present()) {
     opened.labels = label_names(checkpoint.config(), classifier.shape[0]);

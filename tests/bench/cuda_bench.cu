@@ -349,7 +349,7 @@ int main(int argc, char** argv) {
     const bool quick = argc > 1 && std::strcmp(argv[1], "quick") == 0;
     const char* only = argc > 1 ? argv[argc - 1] : "";
     if (argc == 2 && (once || quick)) only = "";
-    genossm::all(once || quick, once, only);
+    genossm::all(quick, once, only);
   } catch (const genossm::Error& error) {
     std::printf("%s\n", error.what());
     return 1;
