@@ -1,5 +1,10 @@
 // Phase 3 on tensor cores: the outputs of a segment from the state at its start.
+//
+// With the norm that follows in Mamba-2 the blocks of a segment are one cluster. A chunk's outputs,
+// gated, wait in shared memory while each block sends its heads' sums of squares to all of them and
+// the next chunk's scores are computed; then every block has the whole sum, and its rows leave.
 #include "kernels/ssd/chunks.cuh"
+#include "kernels/ssd/cluster.cuh"
 
 namespace genossm {
 namespace {
@@ -7,8 +12,15 @@ namespace {
 constexpr int kWeightRow = kChunk + kPad;
 constexpr int kTiles = kChunk / 8;  // of 8 tokens
 
-template <int N, int kHeads>
-struct OutputsMemory {
+constexpr int kNormHeads = 16;  // the most that have a norm
+
+struct NormMemory {
+  float squares[2][kNormHeads][kChunk];  // of every head's row, of the last two chunks
+};
+struct NoNormMemory {};
+
+template <int N, int kHeads, bool kNorm>
+struct OutputsMemory : std::conditional_t<kNorm, NormMemory, NoNormMemory> {
   bf16 B[2][Chunk<N, kHeads>::kStatesSize];
   bf16 C[Chunk<N, kHeads>::kStatesSize];
   HeadTile x[2][kHeads];                     // y takes the place of x on its way out
@@ -25,11 +37,11 @@ __device__ __forceinline__ unsigned turned(unsigned v) {
   return out;
 }
 
-template <int N, int kHeads>
+template <int N, int kHeads, bool kNorm>
 struct Outputs {
   using Mine = Chunk<N, kHeads>;
   const Mine& chunk;
-  OutputsMemory<N, kHeads>& memory;
+  OutputsMemory<N, kHeads, kNorm>& memory;
 
   __device__ __forceinline__ void prepare() const {
     const int head = chunk.head(), mine = Mine::local_head(), lane = this_lane();
@@ -159,33 +171,46 @@ struct Outputs {
       }
     }
   }
-  // Gate and sum in float32, then rounded; tiles turned, so that a lane has two neighbouring
-  // channels of one token: [tile][half of the channels].
-  __device__ __forceinline__ void finish(float (&y)[kTiles][4], unsigned (&out)[kTiles][2],
-                                         int start) const {
-    const auto& op = chunk.scan.op;
-    if (!op.z.empty() || op.accumulate) {
-      const int lane = this_lane(), c = chunk.channel() + lane % 4 * 2;
+  // A tile of z or y as it lies in memory: a lane has two neighbouring channels of one token, [half of
+  // the channels].
+  template <class Any>
+  __device__ __forceinline__ void get(unsigned (&out)[2], const Any& view, int start, int n) const {
+    const int lane = this_lane(), t = start + n * 8 + lane / 4;
+    const bool valid = t < chunk.rows.tokens;
+    const bf16* p = view.row(chunk.rows.row + chunk.rows.step * t) + chunk.channel() + lane % 4 * 2;
 #pragma unroll
-      for (int n = 0; n < kTiles; ++n) {
-        const int t = start + n * 8 + lane / 4;
-        const bool valid = t < chunk.rows.tokens;
-        const Index row = chunk.rows.row + chunk.rows.step * t;
+    for (int half = 0; half < 2; ++half) {
+      out[half] = valid ? *reinterpret_cast<const unsigned*>(p + half * 8) : 0u;
+    }
+  }
+  static __device__ __forceinline__ void multiply_by_gate(float (&y)[4], const unsigned (&z)[2]) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float2 gate = floats_of(turned(z[half]));
+      y[2 * half] *= silu_of<bf16>(gate.x), y[2 * half + 1] *= silu_of<bf16>(gate.y);
+    }
+  }
+  // Gate and sum in float32, then rounded and turned. `out` holds z where there is a norm.
+  using Turned = unsigned[kTiles][2];
+  __device__ __forceinline__ void finish(float (&y)[kTiles][4], Turned& out, int start) const {
+    const auto& op = chunk.scan.op;
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+      if constexpr (kNorm) {
+        multiply_by_gate(y[n], out[n]);
+        continue;
+      }
+      unsigned raw[2];
+      if (!op.z.empty()) {
+        get(raw, op.z, start, n);
+        multiply_by_gate(y[n], raw);
+      }
+      if (op.accumulate) {
+        get(raw, op.y, start, n);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          const auto get = [&](const auto& view) {
-            return floats_of(turned(
-                valid ? *reinterpret_cast<const unsigned*>(view.row(row) + c + half * 8) : 0u));
-          };
-          float &v0 = y[n][2 * half], &v1 = y[n][2 * half + 1];
-          if (!op.z.empty()) {
-            const float2 gate = get(op.z);
-            v0 *= silu_of<bf16>(gate.x), v1 *= silu_of<bf16>(gate.y);
-          }
-          if (op.accumulate) {
-            const float2 before = get(op.y);
-            v0 += before.x, v1 += before.y;
-          }
+          const float2 before = floats_of(turned(raw[half]));
+          y[n][2 * half] += before.x, y[n][2 * half + 1] += before.y;
         }
       }
     }
@@ -197,7 +222,7 @@ struct Outputs {
   }
 
   // Into the warp's columns of the tile.
-  __device__ __forceinline__ void stage(const unsigned (&out)[kTiles][2], HeadTile& tile) const {
+  __device__ __forceinline__ void stage(const Turned& out, HeadTile& tile) const {
     const int lane = this_lane();
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
@@ -218,18 +243,62 @@ struct Outputs {
                                 unit * 8) = *reinterpret_cast<const uint4*>(tile.at(t, unit));
     });
   }
+
+  // The tile's rows of the head: their sums of squares, to all blocks of the cluster. The eight lanes
+  // that have a row send it to one block each.
+  __device__ __forceinline__ void send_squares(HeadTile& tile, int side) const {
+    const int blocks = chunk.scan.H / kHeads;
+    float* to = memory.squares[side][chunk.head()];
+    Mine::for_rows([&](int t, int unit) {
+      float v[8], sum = 0;
+      load_pack<bf16, 8>(tile.at(t, unit), v);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) sum = fmaf(v[i], v[i], sum);
+#pragma unroll
+      for (int step = 1; step < 8; step <<= 1) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+      if (unit < blocks) store_in_cluster(to + t, unit, sum);
+    });
+  }
+  // put() with the norm, once all have sent theirs.
+  __device__ __forceinline__ void put_normed(HeadTile& tile, int side, int start) const {
+    const auto& scan = chunk.scan;
+    const auto& y = scan.op.y;
+    const int channel = chunk.head() * kWidth + this_thread() % 8 * 8;
+    const float share = 1.0f / static_cast<float>(scan.H * kWidth);
+    float weight[8];
+    load_pack<float, 8>(scan.norm_weight + channel, weight);
+    Mine::for_rows([&](int t, int unit) {
+      if (start + t >= chunk.rows.tokens) return;
+      float sum = 0;
+      for (int h = 0; h < scan.H; ++h) sum += memory.squares[side][h][t];
+      const float scale = 1.0f / sqrtf(sum * share + scan.norm_eps);
+      float v[8];
+      load_pack<bf16, 8>(tile.at(t, unit), v);
+#pragma unroll
+      for (int i = 0; i < 8; ++i) v[i] = v[i] * scale * weight[i];
+      bf16* to = y.row(chunk.rows.row + chunk.rows.step * (start + t)) + channel;
+      if (scan.op.accumulate) {
+        float before[8];
+        load_pack<bf16, 8>(to, before);
+#pragma unroll
+        for (int i = 0; i < 8; ++i) v[i] += before[i];
+      }
+      store_pack<bf16, 8>(to, v);
+    });
+  }
 };
 
-template <int N, int kHeads>
+template <int N, int kHeads, bool kNorm>
 __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     outputs_kernel(SsdScan<bf16> scan) {
   using Mine = Chunk<N, kHeads>;
   extern __shared__ __align__(16) unsigned char raw[];
-  auto& memory = *reinterpret_cast<OutputsMemory<N, kHeads>*>(raw);
+  auto& memory = *reinterpret_cast<OutputsMemory<N, kHeads, kNorm>*>(raw);
+  if constexpr (kNorm) arrive_in_cluster();  // a block that has not begun has no memory to write to
   const int blocks = scan.H / kHeads;
   const Index segment = blockIdx.x / blocks;
   const Mine chunk(scan, segment, static_cast<int>(blockIdx.x % blocks));
-  const Outputs<N, kHeads> outputs{chunk, memory};
+  const Outputs<N, kHeads, kNorm> outputs{chunk, memory};
   const auto& op = scan.op;
   const int tokens = chunk.rows.tokens;
   chunk.fetch_states(memory.C, op.C, 0);
@@ -240,15 +309,21 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
   typename Mine::State h;
   chunk.for_state(h, scan.S + (segment * scan.H + chunk.head()) * N * kWidth,
                   [](float& value, float place) { value = place; });
+  if constexpr (kNorm) wait_for_cluster();
   int side = 0;
   for (int start = 0; start < tokens; start += kChunk, side ^= 1) {
     copies_done<0>();
     __syncthreads();
     HeadTile& other = memory.x[side ^ 1][Mine::local_head()];
-    if (start > 0) outputs.put(other, start - kChunk);
+    if constexpr (kNorm) {
+      if (start > 0) outputs.send_squares(other, side ^ 1);
+      arrive_in_cluster();
+    } else {
+      if (start > 0) outputs.put(other, start - kChunk);
+    }
     const bool more = start + kChunk < tokens;
     if (more) {
-      chunk.fetch_inputs(other, start + kChunk);
+      if constexpr (!kNorm) chunk.fetch_inputs(other, start + kChunk);
       chunk.fetch_states(memory.B[side ^ 1], op.B, start + kChunk);
       commit_copies();
     }
@@ -256,13 +331,20 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     float y[kTiles][4] = {};
     outputs.add_state(y, h, start);
     __syncthreads();  // the weights are there, C is no longer read
+    typename Outputs<N, kHeads, kNorm>::Turned out;
+    if constexpr (kNorm) {
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) outputs.get(out[n], op.z, start, n);
+      wait_for_cluster();
+      if (start > 0) outputs.put_normed(other, side ^ 1, start - kChunk);
+      if (more) chunk.fetch_inputs(other, start + kChunk);
+    }
     if (more) {
       chunk.fetch_states(memory.C, op.C, start + kChunk);
       commit_copies();
     }
     HeadTile& tile = memory.x[side][Mine::local_head()];
     outputs.add_inputs(y, tile);
-    unsigned out[kTiles][2];
     outputs.finish(y, out, start);
     if (more) {
       const float decay = ex2(memory.sum[Mine::local_head()][start + kChunk - 1]);
@@ -277,7 +359,38 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     outputs.stage(out, tile);
   }
   __syncthreads();
-  outputs.put(memory.x[side ^ 1][Mine::local_head()], (tokens - 1) / kChunk * kChunk);
+  HeadTile& last = memory.x[side ^ 1][Mine::local_head()];
+  const int last_start = (tokens - 1) / kChunk * kChunk;
+  if constexpr (kNorm) {
+    outputs.send_squares(last, side ^ 1);
+    arrive_in_cluster();
+    wait_for_cluster();
+    outputs.put_normed(last, side ^ 1, last_start);
+  } else {
+    outputs.put(last, last_start);
+  }
+}
+
+template <int N, int kHeads, bool kNorm>
+void start(Cuda& cuda, const SsdScan<bf16>& scan) {
+  constexpr std::size_t bytes = sizeof(OutputsMemory<N, kHeads, kNorm>);
+  static_assert(bytes <= (kHeads == 2 ? kSharedForTwo : 96 * 1024));
+  const auto kernel = outputs_kernel<N, kHeads, kNorm>;
+  ok(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                          static_cast<int>(bytes)));
+  const auto blocks = static_cast<unsigned>(scan.H / kHeads);
+  cudaLaunchAttribute cluster = {};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = blocks;
+  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(scan.segments) * blocks);
+  config.blockDim = dim3(kHeads * kHeadThreads);
+  config.dynamicSmemBytes = bytes;
+  config.stream = stream_of(cuda);
+  config.attrs = &cluster;
+  config.numAttrs = kNorm ? 1 : 0;
+  ok(cudaLaunchKernelEx(&config, kernel, scan));
 }
 
 }  // namespace
@@ -291,16 +404,22 @@ bool ssd_chunks_fit(const SsdScan<bf16>& scan) {
          (op.z.empty() || aligned_for(op.z.data, op.z.stride[0], 2));
 }
 
+// Clusters came with sm_90; all heads, two a block, in one of at most eight. With 128 states there is
+// no room for the sums.
+bool ssd_chunks_norm(const Cuda& cuda, const SsdScan<bf16>& scan) {
+  int major = 0;
+  ok(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, cuda.index()));
+  const bool sizes = scan.H == 2 || scan.H == 4 || scan.H == 8 || scan.H == kNormHeads;
+  return major >= 9 && sizes && scan.N == 64 && scan.H / scan.G % 2 == 0 && !scan.op.z.empty();
+}
+
 void ssd_chunks_outputs(Cuda& cuda, const SsdScan<bf16>& scan) {
+  if (scan.norm_weight != nullptr) {
+    start<64, 2, true>(cuda, scan);
+    return;
+  }
   with_ssd_sizes(cuda, scan, [&](auto n, auto heads) {
-    constexpr int N = decltype(n)::value, kHeads = decltype(heads)::value;
-    constexpr std::size_t bytes = sizeof(OutputsMemory<N, kHeads>);
-    static_assert(bytes <= (kHeads == 2 ? kSharedForTwo : 96 * 1024));
-    ok(cudaFuncSetAttribute(outputs_kernel<N, kHeads>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                            static_cast<int>(bytes)));
-    outputs_kernel<N, kHeads><<<static_cast<unsigned>(scan.segments * (scan.H / kHeads)),
-                                kHeads * kHeadThreads, bytes, stream_of(cuda)>>>(scan);
-    ok_launch();
+    start<decltype(n)::value, decltype(heads)::value, false>(cuda, scan);
   });
 }
 
