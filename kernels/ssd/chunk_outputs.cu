@@ -171,8 +171,8 @@ struct Outputs {
       }
     }
   }
-  // A tile of z or y as it lies in memory: a lane has two neighbouring channels of one token, [half of
-  // the channels].
+  // A tile of z or y as it lies in memory: a lane has two neighbouring channels of one token, [half
+  // of the channels].
   template <class Any>
   __device__ __forceinline__ void get(unsigned (&out)[2], const Any& view, int start, int n) const {
     const int lane = this_lane(), t = start + n * 8 + lane / 4;
@@ -244,8 +244,8 @@ struct Outputs {
     });
   }
 
-  // The tile's rows of the head: their sums of squares, to all blocks of the cluster. The eight lanes
-  // that have a row send it to one block each.
+  // The tile's rows of the head: their sums of squares, to all blocks of the cluster. The eight
+  // lanes that have a row send it to one block each.
   __device__ __forceinline__ void send_squares(HeadTile& tile, int side) const {
     const int blocks = chunk.scan.H / kHeads;
     float* to = memory.squares[side][chunk.head()];
@@ -404,8 +404,8 @@ bool ssd_chunks_fit(const SsdScan<bf16>& scan) {
          (op.z.empty() || aligned_for(op.z.data, op.z.stride[0], 2));
 }
 
-// Clusters came with sm_90; all heads, two a block, in one of at most eight. With 128 states there is
-// no room for the sums.
+// Clusters came with sm_90; all heads, two a block, in one of at most eight. With 128 states there
+// is no room for the sums.
 bool ssd_chunks_norm(const Cuda& cuda, const SsdScan<bf16>& scan) {
   int major = 0;
   ok(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, cuda.index()));

@@ -1,5 +1,5 @@
-// Clusters of blocks (sm_90): a barrier in two halves, and stores into another block's shared memory.
-// On older chips nothing that needs them is started. Private to this folder.
+// Clusters of blocks (sm_90): a barrier in two halves, and stores into another block's shared
+// memory. On older chips nothing that needs them is started. Private to this folder.
 #pragma once
 
 #include "kernels/core/cuda/device.cuh"

@@ -56,7 +56,8 @@ struct SsdSet {
   Sequences sequences;
   // The h of a sequence lies at states + its state, [H, N, P], its scale, [H], behind it.
   float* states = nullptr;
-  // The norm that follows, in the same pass where can_norm() says so: y = v * rsqrt(mean(v^2) + eps)
+  // The norm that follows, in the same pass where can_norm() says so: y = v * rsqrt(mean(v^2) +
+  // eps)
   // * norm_weight with v what y would be without it; one mean over all H * P channels. accumulate
   // adds to what y holds after the norm.
   View<const float, 1> norm_weight;  // [H * P]  empty: none
