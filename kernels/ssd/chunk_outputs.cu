@@ -1,8 +1,8 @@
 // Phase 3 on tensor cores: the outputs of a segment from the state at its start.
 //
-// With the norm that follows in Mamba-2 the blocks of a segment are one cluster. A chunk's outputs,
-// gated, wait in shared memory while each block sends its heads' sums of squares to all of them and
-// the next chunk's scores are computed; then every block has the whole sum, and its rows leave.
+// With the norm that follows in Mamba-2 the blocks of a segment are one cluster. A chunk's outputs
+// wait in shared memory; while the next chunk's scores are computed, every block gates its own and
+// sends their sums of squares to all. Then each has the whole sums, and its rows leave.
 #include "kernels/ssd/chunks.cuh"
 #include "kernels/ssd/cluster.cuh"
 
@@ -15,6 +15,7 @@ constexpr int kTiles = kChunk / 8;  // of 8 tokens
 constexpr int kNormHeads = 16;  // the most that have a norm
 
 struct NormMemory {
+  HeadTile z[2];
   float squares[2][kNormHeads][kChunk];  // of every head's row, of the last two chunks
 };
 struct NoNormMemory {};
@@ -171,46 +172,33 @@ struct Outputs {
       }
     }
   }
-  // A tile of z or y as it lies in memory: a lane has two neighbouring channels of one token, [half
-  // of the channels].
-  template <class Any>
-  __device__ __forceinline__ void get(unsigned (&out)[2], const Any& view, int start, int n) const {
-    const int lane = this_lane(), t = start + n * 8 + lane / 4;
-    const bool valid = t < chunk.rows.tokens;
-    const bf16* p = view.row(chunk.rows.row + chunk.rows.step * t) + chunk.channel() + lane % 4 * 2;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      out[half] = valid ? *reinterpret_cast<const unsigned*>(p + half * 8) : 0u;
-    }
-  }
-  static __device__ __forceinline__ void multiply_by_gate(float (&y)[4], const unsigned (&z)[2]) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const float2 gate = floats_of(turned(z[half]));
-      y[2 * half] *= silu_of<bf16>(gate.x), y[2 * half + 1] *= silu_of<bf16>(gate.y);
-    }
-  }
-  // Gate and sum in float32, then rounded and turned. `out` holds z where there is a norm.
-  using Turned = unsigned[kTiles][2];
-  __device__ __forceinline__ void finish(float (&y)[kTiles][4], Turned& out, int start) const {
+  // Gate and sum in float32, then rounded; tiles turned, so that a lane has two neighbouring
+  // channels of one token: [tile][half of the channels]. With a norm both come later.
+  __device__ __forceinline__ void finish(float (&y)[kTiles][4], unsigned (&out)[kTiles][2],
+                                         int start) const {
     const auto& op = chunk.scan.op;
+    if (!kNorm && (!op.z.empty() || op.accumulate)) {
+      const int lane = this_lane(), c = chunk.channel() + lane % 4 * 2;
 #pragma unroll
-    for (int n = 0; n < kTiles; ++n) {
-      if constexpr (kNorm) {
-        multiply_by_gate(y[n], out[n]);
-        continue;
-      }
-      unsigned raw[2];
-      if (!op.z.empty()) {
-        get(raw, op.z, start, n);
-        multiply_by_gate(y[n], raw);
-      }
-      if (op.accumulate) {
-        get(raw, op.y, start, n);
+      for (int n = 0; n < kTiles; ++n) {
+        const int t = start + n * 8 + lane / 4;
+        const bool valid = t < chunk.rows.tokens;
+        const Index row = chunk.rows.row + chunk.rows.step * t;
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          const float2 before = floats_of(turned(raw[half]));
-          y[n][2 * half] += before.x, y[n][2 * half + 1] += before.y;
+          const auto get = [&](const auto& view) {
+            return floats_of(turned(
+                valid ? *reinterpret_cast<const unsigned*>(view.row(row) + c + half * 8) : 0u));
+          };
+          float &v0 = y[n][2 * half], &v1 = y[n][2 * half + 1];
+          if (!op.z.empty()) {
+            const float2 gate = get(op.z);
+            v0 *= silu_of<bf16>(gate.x), v1 *= silu_of<bf16>(gate.y);
+          }
+          if (op.accumulate) {
+            const float2 before = get(op.y);
+            v0 += before.x, v1 += before.y;
+          }
         }
       }
     }
@@ -222,7 +210,7 @@ struct Outputs {
   }
 
   // Into the warp's columns of the tile.
-  __device__ __forceinline__ void stage(const Turned& out, HeadTile& tile) const {
+  __device__ __forceinline__ void stage(const unsigned (&out)[kTiles][2], HeadTile& tile) const {
     const int lane = this_lane();
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
@@ -244,34 +232,42 @@ struct Outputs {
     });
   }
 
-  // The tile's rows of the head: their sums of squares, to all blocks of the cluster. The eight
-  // lanes that have a row send it to one block each.
-  __device__ __forceinline__ void send_squares(HeadTile& tile, int side) const {
+  // The tile's rows times silu(z), in their place, and their sums of squares to all blocks of the
+  // cluster: the eight lanes that have a row send it to one block each.
+  __device__ __forceinline__ void gate(HeadTile& tile, int side) const {
     const int blocks = chunk.scan.H / kHeads;
+    HeadTile& z = memory.z[Mine::local_head()];
     float* to = memory.squares[side][chunk.head()];
     Mine::for_rows([&](int t, int unit) {
-      float v[8], sum = 0;
+      float v[8], gate[8], sum = 0;
       load_pack<bf16, 8>(tile.at(t, unit), v);
+      load_pack<bf16, 8>(z.at(t, unit), gate);
 #pragma unroll
-      for (int i = 0; i < 8; ++i) sum = fmaf(v[i], v[i], sum);
+      for (int i = 0; i < 8; ++i) {
+        v[i] *= silu_of<bf16>(gate[i]);
+        sum = fmaf(v[i], v[i], sum);
+      }
+      store_pack<bf16, 8>(tile.at(t, unit), v);
 #pragma unroll
       for (int step = 1; step < 8; step <<= 1) sum += __shfl_xor_sync(0xffffffffu, sum, step);
       if (unit < blocks) store_in_cluster(to + t, unit, sum);
     });
   }
-  // put() with the norm, once all have sent theirs.
+  // put() with the norm, once all sums are there; the eight lanes of a row share them out.
   __device__ __forceinline__ void put_normed(HeadTile& tile, int side, int start) const {
     const auto& scan = chunk.scan;
     const auto& y = scan.op.y;
-    const int channel = chunk.head() * kWidth + this_thread() % 8 * 8;
+    const int unit = this_thread() % 8, channel = chunk.head() * kWidth + unit * 8;
     const float share = 1.0f / static_cast<float>(scan.H * kWidth);
     float weight[8];
     load_pack<float, 8>(scan.norm_weight + channel, weight);
-    Mine::for_rows([&](int t, int unit) {
+    Mine::for_rows([&](int t, int) {
+      float sum = unit < scan.H ? memory.squares[side][unit][t] : 0.0f;
+      if (unit + 8 < scan.H) sum += memory.squares[side][unit + 8][t];
+#pragma unroll
+      for (int step = 1; step < 8; step <<= 1) sum += __shfl_xor_sync(0xffffffffu, sum, step);
       if (start + t >= chunk.rows.tokens) return;
-      float sum = 0;
-      for (int h = 0; h < scan.H; ++h) sum += memory.squares[side][h][t];
-      const float scale = 1.0f / sqrtf(sum * share + scan.norm_eps);
+      const float scale = rsqrtf(fmaf(sum, share, scan.norm_eps));
       float v[8];
       load_pack<bf16, 8>(tile.at(t, unit), v);
 #pragma unroll
@@ -316,7 +312,7 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     __syncthreads();
     HeadTile& other = memory.x[side ^ 1][Mine::local_head()];
     if constexpr (kNorm) {
-      if (start > 0) outputs.send_squares(other, side ^ 1);
+      if (start > 0) outputs.gate(other, side ^ 1);
       arrive_in_cluster();
     } else {
       if (start > 0) outputs.put(other, start - kChunk);
@@ -331,20 +327,17 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     float y[kTiles][4] = {};
     outputs.add_state(y, h, start);
     __syncthreads();  // the weights are there, C is no longer read
-    typename Outputs<N, kHeads, kNorm>::Turned out;
     if constexpr (kNorm) {
-#pragma unroll
-      for (int n = 0; n < kTiles; ++n) outputs.get(out[n], op.z, start, n);
       wait_for_cluster();
       if (start > 0) outputs.put_normed(other, side ^ 1, start - kChunk);
       if (more) chunk.fetch_inputs(other, start + kChunk);
+      chunk.fetch_rows(memory.z[Mine::local_head()], op.z, start);
     }
-    if (more) {
-      chunk.fetch_states(memory.C, op.C, start + kChunk);
-      commit_copies();
-    }
+    if (more) chunk.fetch_states(memory.C, op.C, start + kChunk);
+    commit_copies();
     HeadTile& tile = memory.x[side][Mine::local_head()];
     outputs.add_inputs(y, tile);
+    unsigned out[kTiles][2];
     outputs.finish(y, out, start);
     if (more) {
       const float decay = ex2(memory.sum[Mine::local_head()][start + kChunk - 1]);
@@ -358,11 +351,12 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     __syncwarp();  // the warp's columns of x are no longer read
     outputs.stage(out, tile);
   }
+  if constexpr (kNorm) copies_done<0>();
   __syncthreads();
   HeadTile& last = memory.x[side ^ 1][Mine::local_head()];
   const int last_start = (tokens - 1) / kChunk * kChunk;
   if constexpr (kNorm) {
-    outputs.send_squares(last, side ^ 1);
+    outputs.gate(last, side ^ 1);
     arrive_in_cluster();
     wait_for_cluster();
     outputs.put_normed(last, side ^ 1, last_start);
@@ -410,7 +404,8 @@ bool ssd_chunks_norm(const Cuda& cuda, const SsdScan<bf16>& scan) {
   int major = 0;
   ok(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, cuda.index()));
   const bool sizes = scan.H == 2 || scan.H == 4 || scan.H == 8 || scan.H == kNormHeads;
-  return major >= 9 && sizes && scan.N == 64 && scan.H / scan.G % 2 == 0 && !scan.op.z.empty();
+  return major >= 9 && sizes && scan.N == 64 && scan.H / scan.G % 2 == 0 && !scan.op.z.empty() &&
+         aligned_for(scan.op.z.data, scan.op.z.stride[0], 8);
 }
 
 void ssd_chunks_outputs(Cuda& cuda, const SsdScan<bf16>& scan) {
