@@ -117,7 +117,6 @@ struct Pairs {
 // pair of channels bring in its values together. Either way the bits are the same.
 template <int kChannels>
 struct ScanShare {
-  static constexpr int kThreads = kScanWidth / kChannels;
   static constexpr int kPairs = kScanWidth / 2;
   int pair, part;  // pair of the block; which of its channels, where a thread has one
   __device__ __forceinline__ ScanShare()
@@ -142,13 +141,6 @@ struct ScanShare {
       out[0] = both.x, out[1] = both.y;
     } else {
       out[0] = from[part];
-    }
-  }
-  __device__ __forceinline__ void write(float* to, float first, float last) const {
-    if constexpr (kChannels == 2) {
-      *reinterpret_cast<float2*>(to) = make_float2(first, last);
-    } else {
-      to[part] = first;
     }
   }
 };

@@ -10,29 +10,28 @@
 namespace genossm {
 namespace {
 
-constexpr float kGone = -44.0f;  // log2 of what counts as nothing beside 1
+constexpr float kGone = -44.0f;           // log2 of what counts as nothing beside 1
+constexpr int kThreads = kScanWidth / 2;  // of a block: two channels each
 
-template <class T, bool kSoftplus, int kChannels>
+template <class T, bool kSoftplus>
 struct Ends {
   static constexpr int kGroup = sizeof(T) == 2 ? 8 : 4;  // tokens that are fetched together
-  using Share = ScanShare<kChannels>;
   using Pair = Pack<T, 2>;
-  const Share share;
-  float A[kChannels][kScanStates], h[kChannels][kScanStates], bias[kChannels], sum[kChannels];
-  Pairs<T> u, dt;  // of the token that is loaded next; one thread a pair has the one, one the other
-  // A pair's own places in shared memory: nothing else waits for them.
-  Pair (*fetched)[2][kGroup][Share::kPairs];
+  float A[2][kScanStates], h[2][kScanStates], bias[2], sum[2];
+  Pairs<T> u, dt;  // of the token that is loaded next
+  // A thread's own places in shared memory: nothing else waits for them.
+  Pair (*fetched)[2][kGroup][kThreads];
   int side = 0;
 
   // Tokens [first, first + kGroup) of the segment, last first, as far as there are such.
   __device__ __forceinline__ void fetch(int first, int tokens, int to) {
-    Share::meet();
+    const int tid = static_cast<int>(threadIdx.x);
 #pragma unroll
     for (int i = 0; i < kGroup; ++i) {
       const int t = first + kGroup - 1 - i;
       if (t < 0 || t >= tokens) continue;
-      u.fetch(&fetched[to][share.part][i][share.pair]), u.next();
-      if constexpr (kChannels == 2) dt.fetch(&fetched[to][1][i][share.pair]), dt.next();
+      u.fetch(&fetched[to][0][i][tid]), u.next();
+      dt.fetch(&fetched[to][1][i][tid]), dt.next();
     }
     fetch_commit();
   }
@@ -40,23 +39,20 @@ struct Ends {
   // Tokens [0, count) of the tile, last first, for the first 4 kQuads states.
   template <int kQuads>
   __device__ __forceinline__ void tile(const float (*B)[kScanStates], int start, int count) {
+    const int tid = static_cast<int>(threadIdx.x);
 #pragma unroll 1
     for (int first = (count - 1) / kGroup * kGroup; first >= 0; first -= kGroup, side ^= 1) {
       fetch(start + first - kGroup, start + first, side ^ 1);
       fetch_wait_for_all_but_last();
-      Share::meet();
-#pragma unroll 4
-      for (int i = 0; i < kGroup; ++i) {
+      const auto token = [&](int i) {
         const int t = first + kGroup - 1 - i;
-        if (t >= count) continue;
-        float x[kChannels], d[kChannels], du[kChannels];
-        share.read(fetched[side][0][i][share.pair], x);
-        share.read(fetched[side][1][i][share.pair], d);
+        const Pair now_u = fetched[side][0][i][tid], now_dt = fetched[side][1][i][tid];
+        float d[2], du[2];
 #pragma unroll
-        for (int k = 0; k < kChannels; ++k) {
-          d[k] += bias[k];
+        for (int k = 0; k < 2; ++k) {
+          d[k] = to_float(now_dt.v[k]) + bias[k];
           if constexpr (kSoftplus) d[k] = softplus_of<T>(d[k]);
-          du[k] = d[k] * x[k];
+          du[k] = d[k] * to_float(now_u.v[k]);
         }
 #pragma unroll
         for (int q = 0; q < kQuads; ++q) {
@@ -65,30 +61,37 @@ struct Ends {
 #pragma unroll
           for (int j = 0; j < 4; ++j) {
 #pragma unroll
-            for (int k = 0; k < kChannels; ++k) {
+            for (int k = 0; k < 2; ++k) {
               const int n = q * 4 + j;
               h[k][n] = fmaf(ex2(A[k][n] * sum[k]), du[k] * bs[j], h[k][n]);
             }
           }
         }
 #pragma unroll
-        for (int k = 0; k < kChannels; ++k) sum[k] += d[k];
+        for (int k = 0; k < 2; ++k) sum[k] += d[k];
+      };
+      // Without a way around any of them the tokens' decays are computed beside each other.
+      if (first + kGroup <= count) {
+#pragma unroll
+        for (int i = 0; i < kGroup; ++i) token(i);
+      } else {
+#pragma unroll 4
+        for (int i = 0; i < kGroup; ++i) {
+          if (first + kGroup - 1 - i < count) token(i);
+        }
       }
     }
   }
 };
 
-template <class T, bool kSoftplus, int kChannels>
-__global__ void __launch_bounds__(kScanWidth / kChannels, 8)
-    ends_kernel(Scan<T> scan, int blocks_a_segment) {
-  using Mine = Ends<T, kSoftplus, kChannels>;
-  using Share = ScanShare<kChannels>;
+template <class T, bool kSoftplus>
+__global__ void __launch_bounds__(kThreads, 8) ends_kernel(Scan<T> scan, int blocks_a_segment) {
+  using Mine = Ends<T, kSoftplus>;
   __shared__ __align__(16) float B[2][kScanTile][kScanStates];
-  __shared__ typename Mine::Pair fetched[2][2][Mine::kGroup][Share::kPairs];
+  __shared__ typename Mine::Pair fetched[2][2][Mine::kGroup][kThreads];
   const int tid = static_cast<int>(threadIdx.x);
   const Index segment = blockIdx.x / blocks_a_segment;
-  const Share share;
-  const int channel = static_cast<int>(blockIdx.x % blocks_a_segment) * kScanWidth + share.pair * 2;
+  const int channel = static_cast<int>(blockIdx.x % blocks_a_segment) * kScanWidth + tid * 2;
   const bool mine = channel < scan.D;
   const int c = mine ? channel : scan.D - 2;
   const ScanInput<T>& in = scan.input[blockIdx.y];
@@ -98,38 +101,31 @@ __global__ void __launch_bounds__(kScanWidth / kChannels, 8)
   Mine ends;
   ends.fetched = fetched;
 #pragma unroll
-  for (int k = 0; k < kChannels; ++k) {
-    const int own = c + share.part + k;
-    ends.bias[k] = in.dt_bias != nullptr ? in.dt_bias[own] : 0.0f;
+  for (int k = 0; k < 2; ++k) {
+    ends.bias[k] = in.dt_bias != nullptr ? in.dt_bias[c + k] : 0.0f;
     ends.sum[k] = 0;
 #pragma unroll
     for (int n = 0; n < kScanStates; ++n) {
-      ends.A[k][n] = in.A[n * in.A_stride + own] * kLog2e;
+      ends.A[k][n] = in.A[n * in.A_stride + c + k] * kLog2e;
       ends.h[k][n] = 0;
     }
   }
-  if (kChannels == 2 || share.part == 0) {
-    ends.u.begin(in.u, in.u_stride, rows, c, true);
-  } else {
-    ends.u.begin(in.dt, in.dt_stride, rows, c, true);
-  }
-  if constexpr (kChannels == 2) ends.dt.begin(in.dt, in.dt_stride, rows, c, true);
+  ends.u.begin(in.u, in.u_stride, rows, c, true);
+  ends.dt.begin(in.dt, in.dt_stride, rows, c, true);
 
-  // Each pair of the first 64 threads brings one token's B.
+  // Each pair of threads brings one token's B.
   const int tile_token = tid / 2, half = tid % 2 * 8;
-  const bool brings = tid < 2 * kScanTile;
   const auto load_states = [&](int start) {
     const int t = min(start + tile_token, rows.tokens - 1);
     return load_half_states(in.B + (rows.row + rows.step * t) * in.B_stride + half,
                             scan.aligned_states);
   };
   const int last_tile = (rows.tokens - 1) / kScanTile * kScanTile;
-  HalfStates<T> next;
-  if (brings) next = load_states(last_tile);
+  HalfStates<T> next = load_states(last_tile);
   ends.fetch((rows.tokens - 1) / Mine::kGroup * Mine::kGroup, rows.tokens, 0);
   int buffer = 0;
   for (int start = last_tile; start >= 0; start -= kScanTile, buffer ^= 1) {
-    if (brings) store_half_states(next, &B[buffer][tile_token][half]);
+    store_half_states(next, &B[buffer][tile_token][half]);
     int quads = 4;
     if (scan.steps_are_positive) {
       quads = 0;
@@ -137,7 +133,7 @@ __global__ void __launch_bounds__(kScanWidth / kChannels, 8)
       for (int q = 0; q < 4; ++q) {
         bool left = false;
 #pragma unroll
-        for (int k = 0; k < kChannels; ++k) {
+        for (int k = 0; k < 2; ++k) {
           const float* A = &ends.A[k][q * 4];
           const float slowest = fmaxf(fmaxf(A[0], A[1]), fmaxf(A[2], A[3]));
           left = left || slowest * ends.sum[k] > kGone;
@@ -145,17 +141,8 @@ __global__ void __launch_bounds__(kScanWidth / kChannels, 8)
         if (__any_sync(0xffffffffu, left)) quads = q + 1;
       }
     }
-    if constexpr (kChannels == 2) {
-      if (!__syncthreads_or(quads)) break;
-    } else {
-      // The two warps of 64 channels decide together, as the one warp does that has two channels a
-      // thread: what is left out must not depend on the share.
-      const int shift = tid / 64 * 8;
-      const int all = __syncthreads_or(1 << (quads + shift));
-      quads = 31 - __clz(all >> shift & 0x1f);
-      if ((all & 0x1e1e) == 0) break;
-    }
-    if (start > 0 && brings) next = load_states(start - kScanTile);
+    if (!__syncthreads_or(quads)) break;
+    if (start > 0) next = load_states(start - kScanTile);
     const int count = min(kScanTile, rows.tokens - start);
     switch (quads) {
       case 4:
@@ -176,20 +163,12 @@ __global__ void __launch_bounds__(kScanWidth / kChannels, 8)
   }
   if (!mine) return;
   const Index at = static_cast<Index>(blockIdx.y) * scan.segments + segment;
-  share.write(&scan.sums[at * scan.D + c], ends.sum[0], ends.sum[kChannels - 1]);
+  *reinterpret_cast<float2*>(&scan.sums[at * scan.D + c]) = make_float2(ends.sum[0], ends.sum[1]);
 #pragma unroll
   for (int n = 0; n < kScanStates; ++n) {
-    share.write(&scan.S[(at * kScanStates + n) * scan.D + c], ends.h[0][n],
-                ends.h[kChannels - 1][n]);
+    *reinterpret_cast<float2*>(&scan.S[(at * kScanStates + n) * scan.D + c]) =
+        make_float2(ends.h[0][n], ends.h[1][n]);
   }
-}
-
-template <class T, bool kSoftplus, int kChannels>
-void start(Cuda& cuda, const Scan<T>& scan, int directions, int blocks) {
-  const dim3 grid(static_cast<unsigned>(scan.segments * blocks), static_cast<unsigned>(directions));
-  ends_kernel<T, kSoftplus, kChannels>
-      <<<grid, kScanWidth / kChannels, 0, stream_of(cuda)>>>(scan, blocks);
-  ok_launch();
 }
 
 }  // namespace
@@ -197,14 +176,13 @@ void start(Cuda& cuda, const Scan<T>& scan, int directions, int blocks) {
 template <class T>
 void scan_ends(Cuda& cuda, const Scan<T>& scan, int directions) {
   const int blocks = static_cast<int>(div_up(scan.D, kScanWidth));
-  const bool few = scan.segments * blocks * directions <= scan_places(cuda);
+  const dim3 grid(static_cast<unsigned>(scan.segments * blocks), static_cast<unsigned>(directions));
   if (scan.softplus) {
-    few ? start<T, true, 1>(cuda, scan, directions, blocks)
-        : start<T, true, 2>(cuda, scan, directions, blocks);
+    ends_kernel<T, true><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, blocks);
   } else {
-    few ? start<T, false, 1>(cuda, scan, directions, blocks)
-        : start<T, false, 2>(cuda, scan, directions, blocks);
+    ends_kernel<T, false><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, blocks);
   }
+  ok_launch();
 }
 template void scan_ends(Cuda&, const Scan<float>&, int);
 template void scan_ends(Cuda&, const Scan<bf16>&, int);

@@ -98,9 +98,7 @@ __global__ void __launch_bounds__(kScanWidth / kChannels, kChannels == 2 ? 8 : 4
       fetch(start + g + kGroup, side ^ 1);
       fetch_wait_for_all_but_last();
       Share::meet();
-#pragma unroll 4
-      for (int i = 0; i < kGroup; ++i) {
-        if (g + i >= count) break;
+      const auto token = [&](int i) {
         float x[kChannels], d[kChannels], du[kChannels], v[kChannels], z[kChannels],
             before[kChannels];
         share.read(fetched[side][0][i][pair], x);
@@ -143,6 +141,17 @@ __global__ void __launch_bounds__(kScanWidth / kChannels, kChannels == 2 ? 8 : 4
           }
         }
         y.next();
+      };
+      // Without a way out between tokens the next one's decays are computed while one adds up.
+      if (g + kGroup <= count) {
+#pragma unroll
+        for (int i = 0; i < kGroup; ++i) token(i);
+      } else {
+#pragma unroll 4
+        for (int i = 0; i < kGroup; ++i) {
+          if (g + i >= count) break;
+          token(i);
+        }
       }
       side ^= 1;
     }

@@ -1,10 +1,5 @@
 // Phase 3 on tensor cores: the outputs of a segment from the state at its start.
-//
-// With the norm that follows in Mamba-2 the blocks of a segment are one cluster. A chunk's outputs
-// wait in shared memory; while the next chunk's scores are computed, every block gates its own and
-// sends their sums of squares to all. Then each has the whole sums, and its rows leave.
 #include "kernels/ssd/chunks.cuh"
-#include "kernels/ssd/cluster.cuh"
 
 namespace genossm {
 namespace {
@@ -12,16 +7,8 @@ namespace {
 constexpr int kWeightRow = kChunk + kPad;
 constexpr int kTiles = kChunk / 8;  // of 8 tokens
 
-constexpr int kNormHeads = 16;  // the most that have a norm
-
-struct NormMemory {
-  HeadTile z[2];
-  float squares[2][kNormHeads][kChunk];  // of every head's row, of the last two chunks
-};
-struct NoNormMemory {};
-
-template <int N, int kHeads, bool kNorm>
-struct OutputsMemory : std::conditional_t<kNorm, NormMemory, NoNormMemory> {
+template <int N, int kHeads>
+struct OutputsMemory {
   bf16 B[2][Chunk<N, kHeads>::kStatesSize];
   bf16 C[Chunk<N, kHeads>::kStatesSize];
   HeadTile x[2][kHeads];                     // y takes the place of x on its way out
@@ -38,11 +25,11 @@ __device__ __forceinline__ unsigned turned(unsigned v) {
   return out;
 }
 
-template <int N, int kHeads, bool kNorm>
+template <int N, int kHeads>
 struct Outputs {
   using Mine = Chunk<N, kHeads>;
   const Mine& chunk;
-  OutputsMemory<N, kHeads, kNorm>& memory;
+  OutputsMemory<N, kHeads>& memory;
 
   __device__ __forceinline__ void prepare() const {
     const int head = chunk.head(), mine = Mine::local_head(), lane = this_lane();
@@ -173,11 +160,11 @@ struct Outputs {
     }
   }
   // Gate and sum in float32, then rounded; tiles turned, so that a lane has two neighbouring
-  // channels of one token: [tile][half of the channels]. With a norm both come later.
+  // channels of one token: [tile][half of the channels].
   __device__ __forceinline__ void finish(float (&y)[kTiles][4], unsigned (&out)[kTiles][2],
                                          int start) const {
     const auto& op = chunk.scan.op;
-    if (!kNorm && (!op.z.empty() || op.accumulate)) {
+    if (!op.z.empty() || op.accumulate) {
       const int lane = this_lane(), c = chunk.channel() + lane % 4 * 2;
 #pragma unroll
       for (int n = 0; n < kTiles; ++n) {
@@ -231,70 +218,18 @@ struct Outputs {
                                 unit * 8) = *reinterpret_cast<const uint4*>(tile.at(t, unit));
     });
   }
-
-  // The tile's rows times silu(z), in their place, and their sums of squares to all blocks of the
-  // cluster: the eight lanes that have a row send it to one block each.
-  __device__ __forceinline__ void gate(HeadTile& tile, int side) const {
-    const int blocks = chunk.scan.H / kHeads;
-    HeadTile& z = memory.z[Mine::local_head()];
-    float* to = memory.squares[side][chunk.head()];
-    Mine::for_rows([&](int t, int unit) {
-      float v[8], gate[8], sum = 0;
-      load_pack<bf16, 8>(tile.at(t, unit), v);
-      load_pack<bf16, 8>(z.at(t, unit), gate);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        v[i] *= silu_of<bf16>(gate[i]);
-        sum = fmaf(v[i], v[i], sum);
-      }
-      store_pack<bf16, 8>(tile.at(t, unit), v);
-#pragma unroll
-      for (int step = 1; step < 8; step <<= 1) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-      if (unit < blocks) store_in_cluster(to + t, unit, sum);
-    });
-  }
-  // put() with the norm, once all sums are there; the eight lanes of a row share them out.
-  __device__ __forceinline__ void put_normed(HeadTile& tile, int side, int start) const {
-    const auto& scan = chunk.scan;
-    const auto& y = scan.op.y;
-    const int unit = this_thread() % 8, channel = chunk.head() * kWidth + unit * 8;
-    const float share = 1.0f / static_cast<float>(scan.H * kWidth);
-    float weight[8];
-    load_pack<float, 8>(scan.norm_weight + channel, weight);
-    Mine::for_rows([&](int t, int) {
-      float sum = unit < scan.H ? memory.squares[side][unit][t] : 0.0f;
-      if (unit + 8 < scan.H) sum += memory.squares[side][unit + 8][t];
-#pragma unroll
-      for (int step = 1; step < 8; step <<= 1) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-      if (start + t >= chunk.rows.tokens) return;
-      const float scale = rsqrtf(fmaf(sum, share, scan.norm_eps));
-      float v[8];
-      load_pack<bf16, 8>(tile.at(t, unit), v);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) v[i] = v[i] * scale * weight[i];
-      bf16* to = y.row(chunk.rows.row + chunk.rows.step * (start + t)) + channel;
-      if (scan.op.accumulate) {
-        float before[8];
-        load_pack<bf16, 8>(to, before);
-#pragma unroll
-        for (int i = 0; i < 8; ++i) v[i] += before[i];
-      }
-      store_pack<bf16, 8>(to, v);
-    });
-  }
 };
 
-template <int N, int kHeads, bool kNorm>
+template <int N, int kHeads>
 __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     outputs_kernel(SsdScan<bf16> scan) {
   using Mine = Chunk<N, kHeads>;
   extern __shared__ __align__(16) unsigned char raw[];
-  auto& memory = *reinterpret_cast<OutputsMemory<N, kHeads, kNorm>*>(raw);
-  if constexpr (kNorm) arrive_in_cluster();  // a block that has not begun has no memory to write to
+  auto& memory = *reinterpret_cast<OutputsMemory<N, kHeads>*>(raw);
   const int blocks = scan.H / kHeads;
   const Index segment = blockIdx.x / blocks;
   const Mine chunk(scan, segment, static_cast<int>(blockIdx.x % blocks));
-  const Outputs<N, kHeads, kNorm> outputs{chunk, memory};
+  const Outputs<N, kHeads> outputs{chunk, memory};
   const auto& op = scan.op;
   const int tokens = chunk.rows.tokens;
   chunk.fetch_states(memory.C, op.C, 0);
@@ -305,21 +240,15 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
   typename Mine::State h;
   chunk.for_state(h, scan.S + (segment * scan.H + chunk.head()) * N * kWidth,
                   [](float& value, float place) { value = place; });
-  if constexpr (kNorm) wait_for_cluster();
   int side = 0;
   for (int start = 0; start < tokens; start += kChunk, side ^= 1) {
     copies_done<0>();
     __syncthreads();
     HeadTile& other = memory.x[side ^ 1][Mine::local_head()];
-    if constexpr (kNorm) {
-      if (start > 0) outputs.gate(other, side ^ 1);
-      arrive_in_cluster();
-    } else {
-      if (start > 0) outputs.put(other, start - kChunk);
-    }
+    if (start > 0) outputs.put(other, start - kChunk);
     const bool more = start + kChunk < tokens;
     if (more) {
-      if constexpr (!kNorm) chunk.fetch_inputs(other, start + kChunk);
+      chunk.fetch_inputs(other, start + kChunk);
       chunk.fetch_states(memory.B[side ^ 1], op.B, start + kChunk);
       commit_copies();
     }
@@ -327,14 +256,10 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     float y[kTiles][4] = {};
     outputs.add_state(y, h, start);
     __syncthreads();  // the weights are there, C is no longer read
-    if constexpr (kNorm) {
-      wait_for_cluster();
-      if (start > 0) outputs.put_normed(other, side ^ 1, start - kChunk);
-      if (more) chunk.fetch_inputs(other, start + kChunk);
-      chunk.fetch_rows(memory.z[Mine::local_head()], op.z, start);
+    if (more) {
+      chunk.fetch_states(memory.C, op.C, start + kChunk);
+      commit_copies();
     }
-    if (more) chunk.fetch_states(memory.C, op.C, start + kChunk);
-    commit_copies();
     HeadTile& tile = memory.x[side][Mine::local_head()];
     outputs.add_inputs(y, tile);
     unsigned out[kTiles][2];
@@ -351,40 +276,8 @@ __global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
     __syncwarp();  // the warp's columns of x are no longer read
     outputs.stage(out, tile);
   }
-  if constexpr (kNorm) copies_done<0>();
   __syncthreads();
-  HeadTile& last = memory.x[side ^ 1][Mine::local_head()];
-  const int last_start = (tokens - 1) / kChunk * kChunk;
-  if constexpr (kNorm) {
-    outputs.gate(last, side ^ 1);
-    arrive_in_cluster();
-    wait_for_cluster();
-    outputs.put_normed(last, side ^ 1, last_start);
-  } else {
-    outputs.put(last, last_start);
-  }
-}
-
-template <int N, int kHeads, bool kNorm>
-void start(Cuda& cuda, const SsdScan<bf16>& scan) {
-  constexpr std::size_t bytes = sizeof(OutputsMemory<N, kHeads, kNorm>);
-  static_assert(bytes <= (kHeads == 2 ? kSharedForTwo : 96 * 1024));
-  const auto kernel = outputs_kernel<N, kHeads, kNorm>;
-  ok(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                          static_cast<int>(bytes)));
-  const auto blocks = static_cast<unsigned>(scan.H / kHeads);
-  cudaLaunchAttribute cluster = {};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim.x = blocks;
-  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(scan.segments) * blocks);
-  config.blockDim = dim3(kHeads * kHeadThreads);
-  config.dynamicSmemBytes = bytes;
-  config.stream = stream_of(cuda);
-  config.attrs = &cluster;
-  config.numAttrs = kNorm ? 1 : 0;
-  ok(cudaLaunchKernelEx(&config, kernel, scan));
+  outputs.put(memory.x[side ^ 1][Mine::local_head()], (tokens - 1) / kChunk * kChunk);
 }
 
 }  // namespace
@@ -398,23 +291,16 @@ bool ssd_chunks_fit(const SsdScan<bf16>& scan) {
          (op.z.empty() || aligned_for(op.z.data, op.z.stride[0], 2));
 }
 
-// Clusters came with sm_90; all heads, two a block, in one of at most eight. With 128 states there
-// is no room for the sums.
-bool ssd_chunks_norm(const Cuda& cuda, const SsdScan<bf16>& scan) {
-  int major = 0;
-  ok(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, cuda.index()));
-  const bool sizes = scan.H == 2 || scan.H == 4 || scan.H == 8 || scan.H == kNormHeads;
-  return major >= 9 && sizes && scan.N == 64 && scan.H / scan.G % 2 == 0 && !scan.op.z.empty() &&
-         aligned_for(scan.op.z.data, scan.op.z.stride[0], 8);
-}
-
 void ssd_chunks_outputs(Cuda& cuda, const SsdScan<bf16>& scan) {
-  if (scan.norm_weight != nullptr) {
-    start<64, 2, true>(cuda, scan);
-    return;
-  }
   with_ssd_sizes(cuda, scan, [&](auto n, auto heads) {
-    start<decltype(n)::value, decltype(heads)::value, false>(cuda, scan);
+    constexpr int N = decltype(n)::value, kHeads = decltype(heads)::value;
+    constexpr std::size_t bytes = sizeof(OutputsMemory<N, kHeads>);
+    static_assert(bytes <= (kHeads == 2 ? kSharedForTwo : 96 * 1024));
+    ok(cudaFuncSetAttribute(outputs_kernel<N, kHeads>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                            static_cast<int>(bytes)));
+    outputs_kernel<N, kHeads><<<static_cast<unsigned>(scan.segments * (scan.H / kHeads)),
+                                kHeads * kHeadThreads, bytes, stream_of(cuda)>>>(scan);
+    ok_launch();
   });
 }
 

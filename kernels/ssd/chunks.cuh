@@ -138,10 +138,7 @@ struct Chunk {
   }
   // The head's channels of 64 tokens, by its four warps.
   __device__ __forceinline__ void fetch_inputs(HeadTile& to, int start) const {
-    fetch_rows(to, scan.op.x, start);
-  }
-  __device__ __forceinline__ void fetch_rows(HeadTile& to, const View<const bf16, 2>& x,
-                                             int start) const {
+    const auto& x = scan.op.x;
     const Index step = rows.step * x.stride[0];
     const bf16* base = x.data + head() * kWidth;
     const bf16* p = base + rows.row * x.stride[0] + start * step;

@@ -64,16 +64,11 @@ __global__ void scale_kernel(SsdScan<T> scan) {
 }
 
 template <class T>
-void set_sizes(SsdScan<T>& scan) {
+void run_phases(Cuda& cuda, SsdScan<T>& scan, Index sequences) {
   scan.H = static_cast<int>(scan.op.A.extent[0]);
   scan.P = static_cast<int>(scan.op.x.extent[1]) / scan.H;
   scan.N = static_cast<int>(scan.op.B.extent[2]);
   scan.G = static_cast<int>(scan.op.B.extent[1]);
-}
-
-template <class T>
-void run_phases(Cuda& cuda, SsdScan<T>& scan, Index sequences) {
-  set_sizes(scan);
   if (scan.segments == 0 || scan.P == 0) return;
   const Index size = static_cast<Index>(scan.H) * scan.N * scan.P;
   ScratchParts parts;
@@ -119,12 +114,8 @@ void run_one(Cuda& cuda, const BasicSsd<T>& op) {
 
 template <class T>
 void run_set(Cuda& cuda, const SsdSet<T>& set) {
-  require(set.norm_weight.empty() || can_norm(cuda, set), Fault::internal,
-          "ssd: a norm that this set cannot have");
   SsdScan<T> scan;
   scan.op = set.op;
-  scan.norm_weight = set.norm_weight.data;
-  scan.norm_eps = set.norm_eps;
   scan.sign = set.reverse ? -1 : 1;
   scan.table = true;
   scan.sequences = set.sequences;
@@ -143,13 +134,5 @@ void run(Cuda& cuda, const Ssd& op) { run_one(cuda, op); }
 void run(Cuda& cuda, const BasicSsd<bf16>& op) { run_one(cuda, op); }
 void run(Cuda& cuda, const SsdSet<float>& op) { run_set(cuda, op); }
 void run(Cuda& cuda, const SsdSet<bf16>& op) { run_set(cuda, op); }
-
-bool can_norm(const Cuda&, const SsdSet<float>&) { return false; }
-bool can_norm(const Cuda& cuda, const SsdSet<bf16>& set) {
-  SsdScan<bf16> scan;
-  scan.op = set.op;
-  set_sizes(scan);
-  return ssd_chunks_fit(scan) && ssd_chunks_norm(cuda, scan);
-}
 
 }  // namespace genossm

@@ -22,8 +22,6 @@ struct SsdScan {
   // decays, [segment][H], in units of log2.
   float *S = nullptr, *sums = nullptr;
   int H = 0, P = 0, N = 0, G = 1;
-  const float* norm_weight = nullptr;  // see SsdSet; null: none
-  float norm_eps = 0;
 
   __device__ SequenceRows sequence_of(Index segment) const {
     return table ? sequences.rows.data[sequences.of_segment.data[segment]] : one;
@@ -65,7 +63,6 @@ void ssd_any_ends(Cuda& cuda, const SsdScan<T>& scan);
 template <class T>
 void ssd_any_outputs(Cuda& cuda, const SsdScan<T>& scan);
 bool ssd_chunks_fit(const SsdScan<bf16>& scan);
-bool ssd_chunks_norm(const Cuda& cuda, const SsdScan<bf16>& scan);  // the norm too, given that
 void ssd_chunks_ends(Cuda& cuda, const SsdScan<bf16>& scan);
 void ssd_chunks_outputs(Cuda& cuda, const SsdScan<bf16>& scan);
 

@@ -56,12 +56,6 @@ struct SsdSet {
   Sequences sequences;
   // The h of a sequence lies at states + its state, [H, N, P], its scale, [H], behind it.
   float* states = nullptr;
-  // The norm that follows, in the same pass where can_norm() says so: y = v * rsqrt(mean(v^2) +
-  // eps)
-  // * norm_weight with v what y would be without it; one mean over all H * P channels. accumulate
-  // adds to what y holds after the norm.
-  View<const float, 1> norm_weight;  // [H * P]  empty: none
-  float norm_eps = 1e-5f;
 };
 
 template <class T>
@@ -76,8 +70,5 @@ void run(Cuda&, const Ssd&);
 void run(Cuda&, const BasicSsd<bf16>&);
 void run(Cuda&, const SsdSet<float>&);
 void run(Cuda&, const SsdSet<bf16>&);
-// Whether run() takes the set with a norm_weight; it needs no weight to say so.
-bool can_norm(const Cuda&, const SsdSet<float>&);
-bool can_norm(const Cuda&, const SsdSet<bf16>&);
 
 }  // namespace genossm

@@ -294,8 +294,8 @@ void block(Bench& b, const char* what, const Model& model, Index L, double peer,
   b.row(what, ms, L, 0, peer, must, good);
 }
 
-// What the original block is: the mixer without norm and residual stream, in_proj to out_proj. Its
-// result is float32 here, bf16 there.
+// What the original block is: the mixer without norm and residual stream, in_proj to out_proj,
+// with a result in bf16.
 void mixer(Bench& b, const char* what, const std::string& config, Index L, double peer) {
   if (!b.wanted(what)) return;
   const ModelSpec spec = random_spec(Json::parse(config, "bench"), 5);
@@ -303,7 +303,8 @@ void mixer(Bench& b, const char* what, const std::string& config, Index L, doubl
   const auto made = make_cuda_mixer<bf16>(b.device(), mixer, mixer);
   auto x = b.random<bf16>(L * spec.d_model), p = b.random<bf16>(L * made->projected()),
        g = b.random<bf16>(L * made->mixed());
-  auto y = b.random<float>(L * spec.d_model);
+  auto y = b.random<bf16>(L * spec.d_model);
+  const CudaLinear out(b.device(), Precision::bf16, mixer.out_proj, mixer.out_bias);
   SequenceTable table;
   table.assign(b.cuda(), {{0, L, -1, true, 0}});
   CudaScratch scratch;
@@ -313,7 +314,7 @@ void mixer(Bench& b, const char* what, const std::string& config, Index L, doubl
                         mixed = g.matrix(L, made->mixed());
     made->project_in(b.cuda(), x.matrix(L, spec.d_model), projected);
     made->mix(b.cuda(), scratch, projected, table.view(), nullptr, false, false, mixed);
-    made->project_out(b.cuda(), mixed, false, 1, y.matrix(L, spec.d_model));
+    out.run(b.cuda(), View<const bf16, 2>(mixed), y.matrix(L, spec.d_model));
   });
   b.row(what, ms, L, 0, peer);
 }

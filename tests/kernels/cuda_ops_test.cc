@@ -451,59 +451,6 @@ TEST_F(CudaOps, SsdCutAtSegments) {
   }
 }
 
-// The gated norm in ssd's own pass: one cluster of blocks a segment, several sequences, both
-// directions, alone and added to what is there.
-TEST_F(CudaOps, SsdWithNorm) {
-  if constexpr (build::has_cuda) {
-    Cuda& cuda = *as_cuda(gpu());
-    const std::vector<Index> lengths{1, 64, 65, 600, 33};
-    Index L = 0;
-    std::vector<SequenceRows> sequences;
-    for (const Index n : lengths) sequences.push_back({L, L + n, -1, true, 0}), L += n;
-    int form = 0;
-    for (const Index H : {2, 4, 8, 16}) {
-      for (const Index G : {Index{1}, H / 2}) {
-        for (const bool reverse : {false, true}) {
-          SsdCase c(random_, L, H, 64, 64, G, 8);
-          Matrix weight = random_matrix(random_, 1, H * 64);
-          const Ssd whole = c.op(c.y, c.h, 6 + (form & 1) + (form & 2) * 4);
-          ++form;
-          Matrix want = c.y, got = c.y;
-          for (std::size_t s = 0; s < sequences.size(); ++s) {
-            const Index begin = sequences[s].begin, end = sequences[s].end;
-            Matrix plain(end - begin, H * 64), state(H * 64, 64);
-            std::fill(state.values.begin(), state.values.end(), 0.0f);
-            Ssd one = piece(whole, begin, end);
-            if (reverse) {
-              one.x = flip_rows(one.x), one.dt = flip_rows(one.dt);
-              one.B = flip_rows(one.B), one.C = flip_rows(one.C);
-            }
-            one.z = {};
-            one.accumulate = false;
-            one.h = {state.view().data, {H, 64, 64}};
-            one.y = reverse ? flip_rows(plain.view()) : plain.view();
-            launch(reference_, one);
-            launch(reference_, Norm{.x = plain.view(),
-                                    .weight = vector_of(weight),
-                                    .z = rows(whole.z, begin, end),
-                                    .gate = NormGate::before,
-                                    .eps = 1e-3f,
-                                    .y = rows(want.view(), begin, end),
-                                    .accumulate = whole.accumulate});
-          }
-          Ssd on = whole;
-          on.y = got.view();
-          if (!run_ssd_normed(cuda, on, sequences, reverse, vector_of(weight), 1e-3f)) {
-            GTEST_SKIP() << "a GPU without clusters";
-          }
-          EXPECT_TRUE(close(got.view(), want.view(), kHalf) && got.intact())
-              << H << " heads, " << G << " groups, reverse " << reverse << ", form " << form - 1;
-        }
-      }
-    }
-  }
-}
-
 TEST_F(CudaOps, Pool) {
   for (const auto& [L, D] : {std::pair<Index, Index>{1, 1}, {257, 75}, {600, 256}}) {
     Matrix x = random_matrix(random_, L, D, 3);

@@ -14,7 +14,6 @@
 #include "kernels/activation/activation.h"
 #include "kernels/causal_conv/causal_conv.h"
 #include "kernels/core/device.h"
-#include "kernels/core/sequences.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/norm/norm.h"
@@ -165,30 +164,6 @@ void run_mirrored(Cuda& cuda, const Ssd& op) {
   on.h = f.out(op.h), on.scale = f.out(op.scale), on.y = m.out(op.y);
   run(cuda, on);
   m.fetch(), f.fetch();
-}
-// ssd over several sequences with the norm that follows, in bf16; false where the device has none.
-inline bool run_ssd_normed(Cuda& cuda, const Ssd& op, const std::vector<SequenceRows>& sequences,
-                           bool reverse, View<const float, 1> norm_weight, float eps) {
-  Mirror<bf16> m(cuda);
-  Mirror<float> f(cuda);
-  SequenceTable table;
-  table.assign(cuda, sequences);
-  SsdSet<bf16> on{.op = {.softplus = op.softplus,
-                         .dt_min = op.dt_min,
-                         .dt_max = op.dt_max,
-                         .accumulate = op.accumulate},
-                  .reverse = reverse,
-                  .sequences = table.view(),
-                  .norm_weight = f.in(norm_weight),
-                  .norm_eps = eps};
-  on.op.x = m.in(op.x), on.op.dt = m.in(op.dt), on.op.dt_bias = f.in(op.dt_bias);
-  on.op.A = f.in(op.A), on.op.B = m.in(op.B), on.op.C = m.in(op.C), on.op.skip = f.in(op.skip);
-  on.op.z = m.in(op.z), on.op.y = m.out(op.y);
-  if (!can_norm(cuda, on)) return false;
-  check(on);
-  run(cuda, on);
-  m.fetch();
-  return true;
 }
 template <class T>
 void run_mirrored(Cuda& cuda, const Matmul& op) {

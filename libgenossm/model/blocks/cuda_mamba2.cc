@@ -76,36 +76,27 @@ class CudaMamba2 final : public CudaMixer<T> {
     const Index stride = b.conv.stride[0];
     const View<const T, 2> z = cols(p, 2 * M, 2 * M + S_);
     const View<T, 2> result = cols(g, M, E_);
-    SsdSet<T> ssd{.op = {.x = cols(View<const T, 2>(b.conv), 0, S_),
-                         .dt = cols(p, at_conv + channels_, projected_),
-                         .dt_bias = view_of(dt_bias_),
-                         .dt_min = dt_min_,
-                         .dt_max = dt_max_,
-                         .A = view_of(A_),
-                         .B = {b.conv.data + S_, {L, G_, N_}, {stride, N_, 1}},
-                         .C = {b.conv.data + S_ + G_ * N_, {L, G_, N_}, {stride, N_, 1}},
-                         .skip = view_of(skip_),
-                         .z = z,
-                         .y = result,
-                         .accumulate = accumulate},
-                  .reverse = reverse,
-                  .sequences = sequences,
-                  .states = states == nullptr ? nullptr : states + (W_ - 1) * channels_};
-    // Without a norm of its own pass the gate belongs to the scan and its result is final.
-    const bool one_mean = norm_ && !norm_before_gate_ && (norm_group_ == 0 || norm_group_ == S_);
-    const bool normed = one_mean && can_norm(cuda, ssd);
-    if (normed) {
-      ssd.norm_weight = view_of(norm_weight_);
-      ssd.norm_eps = norm_eps_;
-    } else if (norm_) {
-      ssd.op.z = {};
-      ssd.op.y = b.y;
-      ssd.op.accumulate = false;
-    }
-    launch_on(cuda, ssd);
-    if (norm_ && !normed) {
+    // Without the norm the gate belongs to the scan and its result is final.
+    const View<T, 2> y = norm_ ? b.y : result;
+    launch_on(cuda,
+              SsdSet<T>{.op = {.x = cols(View<const T, 2>(b.conv), 0, S_),
+                               .dt = cols(p, at_conv + channels_, projected_),
+                               .dt_bias = view_of(dt_bias_),
+                               .dt_min = dt_min_,
+                               .dt_max = dt_max_,
+                               .A = view_of(A_),
+                               .B = {b.conv.data + S_, {L, G_, N_}, {stride, N_, 1}},
+                               .C = {b.conv.data + S_ + G_ * N_, {L, G_, N_}, {stride, N_, 1}},
+                               .skip = view_of(skip_),
+                               .z = norm_ ? View<const T, 2>() : z,
+                               .y = y,
+                               .accumulate = norm_ ? false : accumulate},
+                        .reverse = reverse,
+                        .sequences = sequences,
+                        .states = states == nullptr ? nullptr : states + (W_ - 1) * channels_});
+    if (norm_) {
       launch_on(cuda,
-                BasicNorm<T, T>{.x = b.y,
+                BasicNorm<T, T>{.x = y,
                                 .weight = view_of(norm_weight_),
                                 .z = z,
                                 .kind = NormKind::rms,
