@@ -172,10 +172,16 @@ OpenedModel ModelOptions::open(Device& where, bool quiet) const {
   if (lowercase != "published" && lowercase != "upper") {
     fail(Fault::usage, "--lowercase '" + lowercase + "' is none of published, upper");
   }
-  OpenedModel opened = open_model(find(), where, chosen);
+  // A GPU that was named is wanted; one that happened to be there is not.
+  std::optional<CpuInstead> instead;
+  if (device == "auto") {
+    instead = {thread_count(), precision == "bf16" ? Precision::bf16 : Precision::fp32};
+  }
+  OpenedModel opened = open_model(find(), where, chosen, instead);
   if (lowercase == "upper") read_upper(opened);
   if (!quiet) {
-    if (chosen == Precision::bf16 && !opened.model.card().cuda && !cpu_has_bf16()) {
+    if (opened.model.card().precision == Precision::bf16 && !opened.model.card().cuda &&
+        !cpu_has_bf16()) {
       std::cerr << "genossm: warning: this processor has no bfloat16 products; --precision bf16 is "
                    "emulated and slower than fp32\n";
     }

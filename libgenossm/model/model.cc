@@ -15,6 +15,8 @@ void check_length(const Card& card, Index tokens) {
                          " (special tokens count too). Use a smaller --window");
 }
 
+bool has_cuda_version(const ModelSpec& spec) { return spec.longest() == 0 && !spec.striped(); }
+
 Model Model::make(ModelSpec spec, const Placement& place) {
   Model m;
   Card& card = m.card_;
@@ -33,12 +35,15 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.classifier_ = std::move(spec.classifier);
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
-      if (spec.longest() > 0 || spec.striped()) {
+      if (!has_cuda_version(spec)) {
         fail(Fault::device, spec.family + " models have no CUDA version yet. Use --device cpu");
       }
       m.cuda_ = CudaModel::make(spec, *place.device, place.precision);
       card.cuda = true;
       card.state_floats = m.cuda_->state_floats();
+      for (Index layer = 0; layer < card.layers; ++layer) {
+        m.offsets_.push_back(m.cuda_->state_offset(layer));
+      }
       card.weight_bytes = m.cuda_->weight_bytes();
       card.cuda_row_bytes = m.cuda_->row_bytes();
       return m;

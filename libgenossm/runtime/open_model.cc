@@ -165,7 +165,8 @@ ModelSpec read_spec(const Checkpoint& checkpoint) {
   return spec;
 }
 
-OpenedModel open_model(const ModelPath& where, Device& device, Precision precision) {
+OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
+                       const std::optional<CpuInstead>& instead) {
   const Checkpoint checkpoint = Checkpoint::open(where.path);
   OpenedModel opened;
   opened.path = where.path;
@@ -176,10 +177,16 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   }
   opened.warnings = checkpoint.warnings();
   opened.parameters = count_parameters(checkpoint);
-  Placement place{&device, precision};
-  place.memory = available_memory();
   ModelSpec spec = read_spec(checkpoint);
   opened.warnings.insert(opened.warnings.end(), spec.warnings.begin(), spec.warnings.end());
+  if (instead && as_cuda(device) != nullptr && !has_cuda_version(spec)) {
+    device = Device{Cpu(instead->threads)};
+    precision = instead->precision;
+    opened.warnings.push_back(spec.family +
+                              " models have no CUDA version yet; this one runs on the CPU");
+  }
+  Placement place{&device, precision};
+  place.memory = available_memory();
   opened.model = Model::make(std::move(spec), place);
 
   if (const Tensor& classifier = opened.model.classifier(); classifier.present()) {

@@ -45,7 +45,16 @@ struct ModelPath {
 };
 ModelPath find_model(const std::string& name, std::span<const std::filesystem::path> folders);
 
-OpenedModel open_model(const ModelPath& where, Device& device, Precision precision);
+// What to do with a model that a GPU was chosen for and that has no CUDA version.
+struct CpuInstead {
+  int threads = 1;
+  Precision precision = Precision::fp32;
+};
+
+// With `instead`, `device` becomes a Cpu where it is a Cuda and the model has no CUDA version, with a
+// warning; without, such a model is refused (Fault::device).
+OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
+                       const std::optional<CpuInstead>& instead = std::nullopt);
 
 // Reads lower case (soft-masked bases) as upper case, whatever the model's published table does.
 // Throws Fault::usage where the model has no tokenizer.

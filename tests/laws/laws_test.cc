@@ -496,6 +496,46 @@ TEST_P(CausalLawsCuda, SequencesMaySplitAnywhere) {
   }
 }
 
+TEST_P(CausalLawsCuda, BranchesGiveWhatTheirWholeSequencesGive) {
+  constexpr Index kLength = 1700, kFrom = 512, kAt = 530;
+  for (const Precision precision : kBoth) {
+    Device device = gpu();
+    const Model m = model(device, precision);
+    const Index V = m.card().vocab;
+    const auto ids = random_tokens(kLength, V, 3);
+    auto changed = ids;
+    const auto other = random_tokens(kLength - kAt, V, 4);
+    std::copy(other.begin(), other.end(), changed.begin() + kAt);
+    const auto want = run(m, {ids, changed}, {1, 0, true}, gpu());
+    const auto read_from = [](const std::vector<std::int32_t>& from) {
+      return [&from](Index begin, std::span<std::int32_t> out) {
+        std::copy_n(from.begin() + begin, out.size(), out.begin());
+      };
+    };
+    const std::vector<Sweep> sweeps{{read_from(ids), kLength, {512, 1024, 1536}}};
+    std::vector<Branch> list{{read_from(ids), kFrom, kLength, 0, {1024, 1536}},
+                             {read_from(changed), kFrom, kLength, 0, {1024, 1536}}};
+    for (const double settle : {0.0, 1e-30}) {
+      Branches branches(m, device, {1, 512, 0, settle});
+      std::vector<std::vector<float>> got(list.size());
+      const auto settled = branches.run(
+          sweeps, list, [](Device&, std::size_t, Index, View<const float, 2>) {},
+          [&](Device&, std::size_t f, Index, View<const float, 2> rows) {
+            for (Index t = 0; t < rows.extent[0]; ++t) {
+              got[f].insert(got[f].end(), rows.row(t), rows.row(t) + V);
+            }
+          });
+      // What does not differ settles where it is first compared.
+      EXPECT_EQ(settled, (std::vector<Index>{settle > 0 ? 1024 : -1, -1}));
+      for (std::size_t f = 0; f < list.size(); ++f) {
+        const Index end = settled[f] >= 0 ? settled[f] : kLength;
+        const std::vector<float> part(want[f].begin() + kFrom * V, want[f].begin() + end * V);
+        EXPECT_TRUE(same_bytes(got[f], part)) << "branch " << f << ", settle " << settle;
+      }
+    }
+  }
+}
+
 Unit unit_of(const std::vector<std::int32_t>& ids) {
   Unit unit;
   unit.length = unit.count = static_cast<Index>(ids.size());
