@@ -162,7 +162,8 @@ OpenedModel ModelOptions::open(Device& where, bool quiet) const {
   }
   OpenedModel opened = open_model(find(), where, chosen, instead);
   if (!quiet) {
-    if (opened.model.card().precision == Precision::bf16 && !opened.model.card().cuda && !cpu_has_bf16()) {
+    if (opened.model.card().precision == Precision::bf16 && !opened.model.card().cuda &&
+        !cpu_has_bf16()) {
       std::cerr << "genossm: warning: this processor has no bfloat16 products; --precision bf16 is "
                    "emulated and slower than fp32\n";
     }
