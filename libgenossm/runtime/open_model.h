@@ -51,8 +51,8 @@ struct CpuInstead {
   Precision precision = Precision::fp32;
 };
 
-// With `instead`, `device` becomes a Cpu where it is a Cuda and the model has no CUDA version, with a
-// warning; without, such a model is refused (Fault::device).
+// With `instead`, `device` becomes a Cpu where it is a Cuda and the model has no CUDA version, with
+// a warning; without, such a model is refused (Fault::device).
 OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
                        const std::optional<CpuInstead>& instead = std::nullopt);
 
