@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-targets="kernel_cuda_ops kernel_cuda_large golden_models golden_kernels laws cuda_bench"
+targets="kernel_cuda_ops kernel_cuda_large golden_models golden_kernels golden_seq_kernels golden_attention laws cuda_bench"
 cmake -S "$here" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGENOSSM_CUDA=ON \
   -DCMAKE_CUDA_ARCHITECTURES="${CUDAARCHS:-native}"
 cmake --build "$build" --target $targets
