@@ -201,7 +201,7 @@ void phases(Cuda& cuda, const BasicDiagonalScan<T>& op) {
   ok_launch();
   for (Index pass = 0; pass < passes; ++pass) {
     outputs_kernel<T, Q>
-        <<<dim3(blocks, segments), kThreads, 0, stream_of(cuda)>>>(scan, pass * States<Q>::kStates);
+        <<<dim3(segments, blocks), kThreads, 0, stream_of(cuda)>>>(scan, pass * States<Q>::kStates);
     ok_launch();
   }
 }
