@@ -81,7 +81,8 @@ Facts model_facts(const OpenedModel& model) {
   } else if (!card.two_way)
     facts.emplace_back("state", with_commas(4 * card.state_floats) + " bytes a sequence");
   if (card.history_bytes > 0) {
-    facts.emplace_back("keys, values", with_commas(card.history_bytes) + " bytes a token");
+    facts.emplace_back("attention",
+                       with_commas(card.history_bytes) + " bytes of keys and values a token");
   }
   facts.emplace_back("licence", model.licence.empty() ? "not stated" : model.licence);
   return facts;
@@ -97,7 +98,7 @@ void sketch(const Json& config, const Options& options) {
          {"d_model", std::to_string(card.d_model)},
          {"layers", std::to_string(card.layers)},
          {"state", with_commas(4 * card.state_floats) + " bytes a sequence"},
-         {"keys, values", with_commas(card.history_bytes) + " bytes a token"},
+         {"attention", with_commas(card.history_bytes) + " bytes of keys and values a token"},
          {"weights", mebibytes(card.weight_bytes)}});
   PlanRequest request;
   request.window = options.work.window > 0 ? options.work.window : config.integer("max_seqlen", 0);

@@ -152,7 +152,7 @@ class Striped(Case):
         self.assertLess(abs(figures["keys and values"] / 85.9e9 - 1), 0.001, text)
         rest = figures["peak memory"] - figures["weights"] - figures["keys and values"]
         self.assertLess(rest, 3.6e9, text)
-        self.assertIn("81,920 bytes a token", text)
+        self.assertIn("81,920 bytes of keys", text)
         self.refused(7, "inspect", "evo2_7b", "--plan", "--window", "1048576", "--memory", "24G",
                      says=("keys and values", "--window"))
         self.refused(7, "score", "-m", EVO2, "x.fa", "--memory", "100K", "-o", "a.tsv", says="not enough memory",
