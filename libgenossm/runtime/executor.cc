@@ -88,7 +88,7 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
   };
   for (std::size_t i = 0; i < units.size(); ++i) {
     const auto length = units[i].length;
-    if (streams && length >= long_from) {
+    if (streams && (length >= long_from || units[i].start > 0)) {
       flush(i);
       stream(units[i], static_cast<Index>(i), take);
       begin = i + 1;
@@ -103,8 +103,13 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
 
 void Executor::stream(const Unit& unit, Index index, const Take& take) {
   std::vector<float> state(static_cast<std::size_t>(model_.card().state_floats));
+  if (unit.start > 0) {
+    require(unit.carry && unit.carry->size() == state.size() && unit.start % wide_->tile() == 0,
+            Fault::internal, "a sequence cannot go on where it was left");
+    state = *unit.carry;
+  }
   std::vector<std::int32_t> tokens;
-  for (Index done = 0; done < unit.length; done += plan_.chunk) {
+  for (Index done = unit.start; done < unit.length; done += plan_.chunk) {
     tokens.resize(static_cast<std::size_t>(std::min(plan_.chunk, unit.length - done)));
     unit.tokens(done, tokens);
     wide_->advance(device_, tokens, state.data(), done == 0,
@@ -115,6 +120,8 @@ void Executor::stream(const Unit& unit, Index index, const Take& take) {
                      const Index to = std::clamp<Index>(unit.first + unit.count - first, from, n);
                      if (to > from) take(index, first + from - unit.first, rows(values, from, to));
                    });
+    const Index after = done + static_cast<Index>(tokens.size());
+    if (unit.after_chunk && after < unit.length) unit.after_chunk(after, state);
   }
 }
 
