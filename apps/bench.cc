@@ -63,7 +63,7 @@ class Bench {
     request.chunk = options_.chunk;
     request.memory = options_.model.memory_bytes();
     const ModelSpeed speed = measure_model(model, device_, request);
-    const std::string precision = model.card().precision == Precision::bf16 ? "bf16" : "fp32";
+    const std::string precision = name_of(model.card().precision);
     std::cout << name << '\t' << precision << '\t' << speed.threads << '\t' << request.tokens
               << '\t' << fixed(speed.tokens_per_s, 0) << '\t'
               << measured(speed.gemm_tokens_per_s, 0) << '\t' << measured(speed.ratio, 3) << '\t'

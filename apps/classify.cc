@@ -63,15 +63,12 @@ void run(Options& options, const CLI::App& app) {
   job.run.memory = options.model.memory_bytes();
   job.run.threads = options.model.thread_count();
   job.run.strict = options.report.strict;
-  if (options.special != "published" && options.special != "none") {
-    fail(Fault::usage, "--special-tokens '" + options.special + "' is none of published, none");
-  }
   const ProgressKind kind = options.report.progress_kind();
 
   std::string head_path = options.head;
   if (head_path.empty() && options.model.model.empty()) head_path = kBundledHead;
   if (!head_path.empty()) {
-    for (const char* own : {"--pool", "--conjoin", "--special-tokens"}) {
+    for (const char* own : {"--pool", "--conjoin", "--special-tokens", "--lowercase"}) {
       if (app.count(own) > 0) {
         fail(Fault::usage, std::string(own) +
                                " belongs to a checkpoint's own head; a head by --head brings its "
@@ -80,6 +77,7 @@ void run(Options& options, const CLI::App& app) {
     }
     head_path = find_head(head_path);
     job.head = read_head(head_path);
+    options.model.lowercase = job.head->recipe.lowercase_upper ? "upper" : "published";
     // The head knows its model; it is looked for by name where it is not the bundled one.
     if (options.model.model.empty() && job.head->model.find('/') == std::string::npos) {
       options.model.model = job.head->model;
@@ -87,12 +85,13 @@ void run(Options& options, const CLI::App& app) {
   } else {
     job.own.pool = parse_pool(options.pool);
     job.own.conjoin = options.conjoin;
-    job.own.special_tokens = options.special == "published";
+    job.own.special_tokens = parse_special_tokens(options.special);
   }
   if (job.head && !job.source.token_ids.empty()) {
     fail(Fault::usage,
          "--token-ids belongs to a checkpoint's own head; heads were trained on bases");
   }
+  options.sequences.check(options.model);
   Device device = options.model.open_device();
   const OpenedModel model = options.model.open(device, options.report.quiet);
   if (job.head) require_model(*job.head, model, head_path);
@@ -120,6 +119,7 @@ void add_classify(CLI::App& root, const std::vector<std::string>& words) {
       "Head made by genossm train-head: a file, or the name of a bundled one [organism, "
       "unless -m names a model with a head of its own]");
   o->model.add(*app, "");
+  o->model.add_lowercase(*app);
   app->add_option("--window", o->window,
                   "Longer sequences are cut into windows of this many bases [the longest training "
                   "sequence; a checkpoint's own head: its context]")

@@ -51,13 +51,11 @@ void run(Options& options) {
   job.output = options.output;
   if (job.output.path.empty()) job.output.path = "-";
   if (job.output.path == "-" && job.output.type.empty()) job.output.type = "tsv";
-  if (options.special != "published" && options.special != "none") {
-    fail(Fault::usage, "--special-tokens '" + options.special + "' is none of published, none");
-  }
-  job.special_tokens = options.special == "published";
+  job.special_tokens = parse_special_tokens(options.special);
   job.provenance = options.report.provenance();
   const ProgressKind kind = options.report.progress_kind();
 
+  options.sequences.check(options.model);
   Device device = options.model.open_device();
   const OpenedModel model = options.model.open(device, options.report.quiet);
   if (options.logits && options.layer != "last") {
@@ -84,6 +82,7 @@ void add_embed(CLI::App& root, const std::vector<std::string>& words) {
   CLI::App* app = root.add_subcommand("embed", "Vectors of hidden states, per record or per base");
   o->sequences.add(*app);
   o->model.add(*app, "genossm-mini-ps");
+  o->model.add_lowercase(*app);
   app->add_option("--layer", o->layer,
                   "last (after the final norm), 0 (the embedding), i (after block i), or a list, "
                   "whose vectors are put side by side")

@@ -37,6 +37,7 @@ void add_generate(CLI::App& root, const std::vector<std::string>& words) {
   o->report.words = words;
   CLI::App* app = root.add_subcommand("generate", "New bases from a causal model, as FASTA");
   o->model.add(*app, "genossm-mini-causal");
+  o->model.add_lowercase(*app);
   app->add_option(
          "--prompt", o->job.prompts,
          "Bases to go on from, not repeated in the output; again for more [none: the first "

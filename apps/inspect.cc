@@ -8,6 +8,8 @@
 #include "apps/report.h"
 #include "libgenossm/checkpoint/checkpoint.h"
 #include "libgenossm/jobs/embed.h"
+#include "libgenossm/model/families/presets.h"
+#include "libgenossm/runtime/random_model.h"
 
 namespace genossm {
 namespace {
@@ -78,15 +80,41 @@ Facts model_facts(const OpenedModel& model) {
                                     with_commas(card.longest) + " tokens at most");
   } else if (!card.two_way)
     facts.emplace_back("state", with_commas(4 * card.state_floats) + " bytes a sequence");
+  if (card.history_bytes > 0) {
+    facts.emplace_back("keys, values", with_commas(card.history_bytes) + " bytes a token");
+  }
   facts.emplace_back("licence", model.licence.empty() ? "not stated" : model.licence);
   return facts;
+}
+
+std::string mebibytes(Index bytes) { return with_commas((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+// What a published model would need, without its weights.
+void sketch(const Json& config, const Options& options) {
+  const Card card = Model::sketch(sketch_spec(config), options.model.chosen_precision()).card();
+  print({{"model", options.model.model + ", as published; no weights here"},
+         {"family", card.family},
+         {"d_model", std::to_string(card.d_model)},
+         {"layers", std::to_string(card.layers)},
+         {"state", with_commas(4 * card.state_floats) + " bytes a sequence"},
+         {"keys, values", with_commas(card.history_bytes) + " bytes a token"},
+         {"weights", mebibytes(card.weight_bytes)}});
+  PlanRequest request;
+  request.window = options.work.window > 0 ? options.work.window : config.integer("max_seqlen", 0);
+  request.chunk = options.work.chunk;
+  request.memory = options.model.memory.empty() ? 0 : options.model.memory_bytes();
+  request.threads = options.model.thread_count();
+  request.columns = card.vocab;
+  if (!options.plan) return;
+  std::cout << "plan for windows of " << with_commas(request.window) << " tokens:\n"
+            << plan_text(make_plan(card, request)) << '\n';
 }
 
 Plan plan_for(const OpenedModel& model, const Options& options, Index window, Device& device) {
   PlanRequest request;
   request.window = window;
   request.chunk = options.work.chunk;
-  request.memory = 0;
+  request.memory = options.model.memory.empty() ? 0 : options.model.memory_bytes();
   request.threads = options.model.thread_count();
   request.strand = options.work.strand.empty() ? default_strand(model, false, false)
                                                : parse_strand(options.work.strand);
@@ -96,8 +124,6 @@ Plan plan_for(const OpenedModel& model, const Options& options, Index window, De
   }
   return make_plan(model.model.card(), request);
 }
-
-std::string mebibytes(Index bytes) { return with_commas((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 
 void print_memory(const OpenedModel& model, const Options& options, Device& device) {
   std::cout << "peak memory by length, " << options.model.thread_count() << " threads:\n";
@@ -141,6 +167,11 @@ void print_json(const Checkpoint& checkpoint, const OpenedModel& model, const Op
 
 void run(const Options& options) {
   Device device = options.model.open_device();
+  const std::string& name = options.model.model;
+  if (const auto preset = preset_config(name); preset && !std::filesystem::exists(name)) {
+    sketch(*preset, options);
+    return;
+  }
   const ModelPath where = options.model.find();
   const Checkpoint checkpoint = Checkpoint::open(where.path);
   if (!options.json) {
@@ -161,9 +192,11 @@ void run(const Options& options) {
   std::cout << "every tensor of the file is accounted for\n";
   print_memory(model, options, device);
   if (!options.plan) return;
-  const Index window = options.work.window > 0            ? options.work.window
-                       : model.model.card().layer_major() ? model.context
-                                                          : 0;
+  const Card& card = model.model.card();
+  const bool long_matters = card.layer_major() || card.history_bytes > 0;
+  const Index window = options.work.window > 0 ? options.work.window
+                       : long_matters          ? model.context
+                                               : 0;
   std::cout << "plan for "
             << (window > 0 ? "windows of " + with_commas(window) + " tokens" : "any length")
             << ":\n"

@@ -58,6 +58,7 @@ void add_mutate(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option("--plot", o->plot, "Also draw an SVG: a logo and a heat map (one region)");
   o->effect.add(*app);
   o->model.add(*app, "genossm-mini-ps, or genossm-mini-causal with --score llr and next");
+  o->model.add_lowercase(*app);
   add_output_options(*app, o->output, "npz, npy, safetensors, tsv, tsv.gz, vcf or vcf.gz");
   o->report.add(*app);
   app->callback([o] { run(*o); });

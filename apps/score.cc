@@ -17,7 +17,7 @@ struct Options {
   PlanFlags plan;
   ReportOptions report;
   OutputRequest output;
-  std::string track = "logp", alphabet, logo;
+  std::string track = "logp", alphabet, bos, logo;
   bool masked = false, per_record = false;
 };
 
@@ -48,11 +48,17 @@ void run(Options& options) {
   if (!options.alphabet.empty() && options.alphabet != "acgt" && options.alphabet != "full") {
     fail(Fault::usage, "--alphabet '" + options.alphabet + "' is none of acgt, full");
   }
+  if (!options.bos.empty() && options.bos != "on" && options.bos != "off") {
+    fail(Fault::usage, "--bos '" + options.bos + "' is none of on, off");
+  }
   const ProgressKind kind = options.report.progress_kind();
 
+  options.sequences.check(options.model);
   Device device = options.model.open_device();
   const OpenedModel model = options.model.open(device, options.report.quiet);
   job.full_alphabet = options.alphabet.empty() ? !model.alphabet_acgt : options.alphabet == "full";
+  job.bos =
+      options.bos.empty() ? model.scores_bos && job.source.token_ids.empty() : options.bos == "on";
   if (options.plan.plan) {
     print_plan("score", plan_score(model, device, job), options.plan.json);
     return;
@@ -73,6 +79,7 @@ void add_score(CLI::App& root, const std::vector<std::string>& words) {
   CLI::App* app = root.add_subcommand("score", "Log-likelihood of every base, or of every record");
   o->sequences.add(*app);
   o->model.add(*app, "genossm-mini-causal");
+  o->model.add_lowercase(*app);
   app->add_flag(
       "--per-record", o->per_record,
       "One row a record: length, bases scored, sum and mean of ln p, bits per base, perplexity");
@@ -86,6 +93,9 @@ void add_score(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option(
       "--alphabet", o->alphabet,
       "acgt (probabilities over the four bases) or full (all tokens) [the model's, mostly acgt]");
+  app->add_option("--bos", o->bos,
+                  "on or off: a token for the beginning of the text before every window, so that "
+                  "its first base is scored too [the published way: on for Evo 1, else off]");
   o->work.add(*app, "fwd, rc or avg [fwd]");
   app->add_option("--logo-hub", o->logo,
                   "Instead of -o: a folder for genome browsers, four bigWigs with the heights of "

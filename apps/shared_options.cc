@@ -48,6 +48,13 @@ std::vector<fs::path> share_folders(const std::string& kind) {
   return folders;
 }
 
+bool parse_special_tokens(const std::string& text) {
+  if (text != "published" && text != "none") {
+    fail(Fault::usage, "--special-tokens '" + text + "' is none of published, none");
+  }
+  return text == "published";
+}
+
 std::vector<Index> parse_layers(const std::string& text, Index layers) {
   std::vector<Index> out;
   for (std::size_t at = 0; at <= text.size();) {
@@ -104,6 +111,13 @@ void ModelOptions::add(CLI::App& app, const std::string& bundled) {
   app.add_option("--memory", memory, "Memory that may be used, e.g. 8G [what is free]");
 }
 
+void ModelOptions::add_lowercase(CLI::App& app) {
+  app.add_option("--lowercase", lowercase,
+                 "Lower-case letters: published (as the model's table has them; HyenaDNA's makes "
+                 "them unknown) or upper (as upper case)")
+      ->capture_default_str();
+}
+
 int ModelOptions::thread_count() const { return threads > 0 ? threads : available_threads(); }
 
 Index ModelOptions::memory_bytes() const {
@@ -156,9 +170,19 @@ ModelPath ModelOptions::find() const {
 
 OpenedModel ModelOptions::open(Device& where, bool quiet) const {
   const Precision chosen = chosen_precision();
-  OpenedModel opened = open_model(find(), where, chosen);
+  if (lowercase != "published" && lowercase != "upper") {
+    fail(Fault::usage, "--lowercase '" + lowercase + "' is none of published, upper");
+  }
+  // A GPU that was named is wanted; one that happened to be there is not.
+  std::optional<CpuInstead> instead;
+  if (device == "auto") {
+    instead = {thread_count(), precision == "bf16" ? Precision::bf16 : Precision::fp32};
+  }
+  OpenedModel opened = open_model(find(), where, chosen, instead);
+  if (lowercase == "upper") read_upper(opened);
   if (!quiet) {
-    if (chosen == Precision::bf16 && !opened.model.card().cuda && !cpu_has_bf16()) {
+    if (opened.model.card().precision == Precision::bf16 && !opened.model.card().cuda &&
+        !cpu_has_bf16()) {
       std::cerr << "genossm: warning: this processor has no bfloat16 products; --precision bf16 is "
                    "emulated and slower than fp32\n";
     }
@@ -183,6 +207,12 @@ void SequenceOptions::add(CLI::App& app) {
                "Cut regions at the ends of their contig instead of refusing them");
   app.add_option("--token-ids", source.token_ids,
                  "Raw token ids instead of sequences: a .npy file of int64, one dimension");
+}
+
+void SequenceOptions::check(const ModelOptions& model) const {
+  if (!source.token_ids.empty() && model.lowercase == "upper") {
+    fail(Fault::usage, "--lowercase upper with --token-ids, which have no letters");
+  }
 }
 
 void WorkOptions::add(CLI::App& app, const std::string& strand_help) {

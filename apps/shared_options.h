@@ -24,15 +24,18 @@ struct ModelOptions {
   std::string precision = "auto";
   int threads = 0;     // 0: what the affinity mask and the cgroup allow
   std::string memory;  // 0: what is free
+  std::string lowercase = "published";
 
   void add(CLI::App& app, const std::string& bundled);
+  void add_lowercase(CLI::App& app);  // --lowercase, where bases are read
   int thread_count() const;
   Index memory_bytes() const;
   int gpu() const;  // the GPU that --device means; -1: the CPU
   Device open_device() const;
   Precision chosen_precision() const;
   ModelPath find() const;
-  // Opens the model, or `bundled` where none is named; warns on stderr unless quiet.
+  // Opens the model, or `bundled` where none is named; warns on stderr unless quiet. With --device
+  // auto a model without a CUDA version gets a CPU in the place of the GPU in `device`.
   OpenedModel open(Device& device, bool quiet) const;
 
  private:
@@ -43,6 +46,8 @@ struct ModelOptions {
 struct SequenceOptions {
   SourceOptions source;
   void add(CLI::App& app);
+  // Fault::usage where --lowercase meets --token-ids, which have no letters.
+  void check(const ModelOptions& model) const;
 };
 
 // --window, --stride, --chunk, --strand
@@ -82,6 +87,9 @@ struct ReportOptions {
   // Version and command for the head of an output; nothing with --no-version.
   Provenance provenance() const;
 };
+
+// --special-tokens of a command: whether they are added. Fault::usage.
+bool parse_special_tokens(const std::string& text);
 
 // "last", "3" or "0,4,last", for a model of `layers` blocks. Fault::usage.
 std::vector<Index> parse_layers(const std::string& text, Index layers);

@@ -65,10 +65,7 @@ void run(Options& options) {
   if (options.drop_leaks && !job.test) fail(Fault::usage, "--drop-leaks without --test");
   job.recipe.pool = parse_pool(options.pool);
   if (job.recipe.pool.empty()) fail(Fault::usage, "--pool none: a head needs one row a sequence");
-  if (options.special != "published" && options.special != "none") {
-    fail(Fault::usage, "--special-tokens '" + options.special + "' is none of published, none");
-  }
-  job.recipe.special_tokens = options.special == "published";
+  job.recipe.special_tokens = parse_special_tokens(options.special);
   const Index folds = parse_folds(options.folds);
   job.fit = options.fit;
   job.fit.kind = parse_head_kind(options.type);
@@ -90,6 +87,7 @@ void run(Options& options) {
 
   Device device = options.model.open_device();
   const OpenedModel model = options.model.open(device, options.report.quiet);
+  job.recipe.lowercase_upper = model.lowercase_upper;
   job.recipe.layers = parse_layers(options.layer, model.model.card().layers);
   job.recipe.strand =
       options.strand.empty() ? default_strand(model, false, false) : parse_strand(options.strand);
@@ -148,6 +146,7 @@ void add_train_head(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option("--id-column", o->train.id_column, "Column of the id, if there is one")
       ->capture_default_str();
   o->model.add(*app, "genossm-mini-ps");
+  o->model.add_lowercase(*app);
   app->add_option("--layer", o->layer,
                   "last (after the final norm), 0 (the embedding), i (after block i), or a list, "
                   "whose vectors are put side by side")

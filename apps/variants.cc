@@ -56,6 +56,7 @@ void add_variants(CLI::App& root, const std::vector<std::string>& words) {
                   "Where REF is not what the reference has: skip (no score), error, or use-vcf")
       ->capture_default_str();
   o->model.add(*app, "genossm-mini-ps, or genossm-mini-causal with --score llr and next");
+  o->model.add_lowercase(*app);
   add_output_options(
       *app, o->output,
       "vcf, vcf.gz, bcf, tsv or tsv.gz [as the input]; npz or npy for the vectors of "

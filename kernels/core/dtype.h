@@ -20,6 +20,11 @@ struct bf16 {
 // How the weights and the inputs of matrix products are held; everything else is f32.
 enum class Precision { fp32, bf16 };
 
+// What the inputs and the weights of a product in e4m3 are multiplied with before they are rounded.
+struct Fp8Scales {
+  float input = 1, weight = 1;
+};
+
 constexpr Index size_of(DType t) {
   switch (t) {
     case DType::f64:
@@ -100,6 +105,39 @@ inline std::uint16_t f32_to_f16(float value) {
   }
   const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u) - 0x38000000u;
   return static_cast<std::uint16_t>(sign | (rounded >> 13));
+}
+
+// The nearest value of e4m3 (4 bits of exponent, 3 of mantissa, no infinities), ties to even,
+// saturating at 448; multiples of 2^-9 below 2^-6. NaN stays NaN.
+inline float round_to_e4m3(float value) {
+  const float held = value > 448.0f ? 448.0f : value < -448.0f ? -448.0f : value;
+  const auto bits = std::bit_cast<std::uint32_t>(held);
+  const std::uint32_t rounded = (bits + 0x7ffffu + ((bits >> 20) & 1u)) & ~0xfffffu;
+  // Adding 1.5 * 2^14 aligns the last bit of the sum with 2^-9.
+  const float small = (held + 24576.0f) - 24576.0f;
+  const bool normal = (bits & 0x7fffffffu) >= 0x3c800000u;  // 2^-6
+  return value != value ? value : normal ? std::bit_cast<float>(rounded) : small;
+}
+
+// The code of a value of e4m3, as round_to_e4m3() gives it; NaN is 0x7f.
+inline std::uint8_t e4m3_code(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint8_t>((bits >> 24) & 0x80u);
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return 0x7f;
+  const float size = std::bit_cast<float>(magnitude);
+  const auto code = magnitude < 0x3c800000u
+                        ? static_cast<std::uint32_t>(size * 512.0f)
+                        : (((magnitude >> 23) - 120) << 3) | ((magnitude >> 20) & 7u);
+  return static_cast<std::uint8_t>(sign | code);
+}
+
+inline float e4m3_to_f32(std::uint8_t code) {
+  const float sign = (code & 0x80u) != 0 ? -1.0f : 1.0f;
+  const std::uint32_t exponent = (code >> 3) & 15u, mantissa = code & 7u;
+  if (exponent == 15 && mantissa == 7) return std::bit_cast<float>(0x7fc00000u);
+  if (exponent == 0) return sign * static_cast<float>(mantissa) * 0x1p-9f;
+  return sign * std::bit_cast<float>(((exponent + 120) << 23) | (mantissa << 20));
 }
 
 }  // namespace genossm

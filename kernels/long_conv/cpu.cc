@@ -5,12 +5,12 @@
 //
 // From two levels on, sample n = r N2 + c stands in column c of a matrix [N1, N2]: transforms of
 // the columns, a twiddle, transforms of the rows (Bailey's four steps, without the last
-// transposition: the order of frequencies does not matter). Memory is passed over three times.
+// transposition: the order of frequencies does not matter). Memory is passed over three times. Rows
+// are as long as the second-level cache allows, and columns are taken a few at a time, so that what
+// is read and written of a row lies side by side.
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <numbers>
-#include <utility>
+#include <tuple>
 
 #include "kernels/long_conv/long_conv.h"
 
@@ -30,45 +30,30 @@ struct LongConvShape {
   Index M = 1, N1 = 1, N2 = 1;
   // Elements from row to row: a power of two would put a column into a few sets of the cache.
   Index row = 1;
+  Index group = 1;   // columns that are taken at once
+  Index column = 1;  // elements from one of them to the next
 
   explicit LongConvShape(Index L) : M(long_conv_transform(std::max<Index>(L, 1))) {
-    constexpr Index kOneLevel = 2048;
+    constexpr Index kOneLevel = 2048, kRow = 1024, kLongRow = 2048, kGroup = 1024;
     if (M > kOneLevel) {
-      while (N1 * N1 < M && M % (2 * N1) == 0) N1 *= 2;
+      while (M / N1 > (M > 512 * kRow ? kLongRow : kRow)) N1 *= 2;
     }
     N2 = M / N1;
-    row = N1 == 1 ? N2 : N2 + 1;
+    if (N1 == 1) {
+      row = N2;
+    } else {
+      row = N2 + 1;
+      group = std::clamp<Index>(kGroup / N1, 4, 32);
+      column = N1 + 1;
+    }
   }
   Index elements() const { return N1 * row; }
 };
 
-// exp(-2 pi i e / T) for any e in [0, T), as a product of two entries computed in double.
-class Circle {
- public:
-  explicit Circle(Index turns) : turns_(turns) {
-    while ((Index{1} << (2 * bits_)) < turns) ++bits_;
-    const Index low = Index{1} << bits_, high = (turns >> bits_) + 1;
-    for (Index i = 0; i < low; ++i) low_.push_back(point(i));
-    for (Index i = 0; i < high; ++i) high_.push_back(point(i << bits_));
-  }
-  void get(Index e, float* out) const {
-    const auto [a, b] = high_[static_cast<std::size_t>(e >> bits_)];
-    const auto [c, s] = low_[static_cast<std::size_t>(e & ((Index{1} << bits_) - 1))];
-    out[0] = static_cast<float>(a * c - b * s);
-    out[1] = static_cast<float>(a * s + b * c);
-  }
-  Index turns() const { return turns_; }
-
- private:
-  std::pair<double, double> point(Index e) const {
-    const double angle =
-        -2 * std::numbers::pi * static_cast<double>(e) / static_cast<double>(turns_);
-    return {std::cos(angle), std::sin(angle)};
-  }
-  Index turns_;
-  int bits_ = 0;
-  std::vector<std::pair<double, double>> low_, high_;
-};
+// Floats of a group of columns and its twiddles.
+inline Index long_conv_local(const LongConvShape& shape, Index element) {
+  return shape.group * (shape.column * element + (2 * shape.N1 + 15) / 16 * 16);
+}
 
 }  // namespace genossm
 #endif
@@ -78,7 +63,13 @@ namespace genossm {
 namespace HWY_NAMESPACE {
 namespace {
 
+constexpr Index kLowPlaces = 16;
+
 Index lanes_here() { return static_cast<Index>(hn::Lanes(F32())); }
+
+// Vectors of channels that go through two levels together: a line of the cache holds sixteen floats
+// of a row, and is worth fetching once.
+Index vectors_here() { return std::max<Index>(1, 16 / lanes_here()); }
 
 class Convolution {
  public:
@@ -88,14 +79,16 @@ class Convolution {
         shape_(L_),
         columns_(FftPlan::make(shape_.N1)),
         rows_(FftPlan::make(shape_.N2)),
+        frequencies_(columns_.frequencies()),
         element_(2 * lanes_here()) {
     // exp(i pi r / 2 N1): the turn of a sample by its row; that by its column is in the twiddles.
     const Index N = shape_.N1 == 1 ? shape_.M : shape_.N1;
-    turn_.resize(static_cast<std::size_t>(2 * N));
+    const Circle circle(4 * N);
+    turn_.reserve(static_cast<std::size_t>(2 * N));
     for (Index r = 0; r < N; ++r) {
-      const double angle = std::numbers::pi * static_cast<double>(r) / static_cast<double>(2 * N);
-      turn_[static_cast<std::size_t>(2 * r)] = static_cast<float>(std::cos(angle));
-      turn_[static_cast<std::size_t>(2 * r + 1)] = static_cast<float>(std::sin(angle));
+      const auto [c, s] = circle.point(r);
+      turn_.push_back(static_cast<float>(c));
+      turn_.push_back(static_cast<float>(-s));
     }
   }
 
@@ -114,7 +107,9 @@ class Convolution {
       });
       return;
     }
-    for (Index b = 0; b < blocks; ++b) two_levels(cpu, b * lanes);
+    for (Index b = 0; b < blocks; b += vectors_here()) {
+      two_levels(cpu, b * lanes, std::min(vectors_here(), blocks - b));
+    }
   }
 
  private:
@@ -167,89 +162,139 @@ class Convolution {
     }
   }
 
-  // Twiddles of column c in the order of the transformed column: exp(-2 pi i c (k - 1/4) / M).
-  void twiddles_of(Index c, const Circle& circle, const std::vector<Index>& places,
-                   float* out) const {
-    Index e = c == 0 ? 0 : circle.turns() - c;
-    for (Index k = 0; k < shape_.N1; ++k) {
-      circle.get(e, out + 2 * places[static_cast<std::size_t>(k)]);
-      e += 4 * c;
-      if (e >= circle.turns()) e -= circle.turns();
+  // Twiddles of column c at the places of the transformed column, real parts, then imaginary ones:
+  // exp(-2 pi i c (k - 1/4) / M). Where the column's places end alike their frequencies differ by
+  // the same number, so that they are products of a few.
+  void twiddles_of(Index c, const Circle& circle, float* out) const {
+    const Index N1 = shape_.N1, low = std::min<Index>(kLowPlaces, N1), turns = circle.turns();
+    const auto power = [&](Index k) { return circle.point(4 * (c * k % shape_.M)); };
+    double low_re[kLowPlaces], low_im[kLowPlaces];
+    for (Index i = 0; i < low; ++i) {
+      std::tie(low_re[i], low_im[i]) = power(frequencies_[static_cast<std::size_t>(i)]);
+    }
+    const auto [quarter_re, quarter_im] = circle.point(c == 0 ? 0 : turns - c);
+    for (Index at = 0; at < N1; at += low) {
+      const auto [re, im] = power(frequencies_[static_cast<std::size_t>(at)]);
+      const double a = re * quarter_re - im * quarter_im, b = re * quarter_im + im * quarter_re;
+      for (Index i = 0; i < low; ++i) {
+        out[at + i] = static_cast<float>(a * low_re[i] - b * low_im[i]);
+        out[N1 + at + i] = static_cast<float>(a * low_im[i] + b * low_re[i]);
+      }
     }
   }
 
-  void column_in(View<const float, 2> x, Index length, Index c, Index channel, const float* twiddle,
-                 float* local, float* to) const {
-    const F32 d;
-    const Index N1 = shape_.N1, N2 = shape_.N2;
-    for (Index r = 0; r < N1; ++r) {
-      // Column c + 1 comes next; no two of its samples lie in one page. Beyond the end a prefetch
-      // reads nothing.
-      __builtin_prefetch(x.row(r * N2 + c + 1) + channel);
-      store_complex(d, sample(x, length, r * N2 + c, channel, turn_.data() + 2 * r),
-                    local + r * element_);
-    }
-    transform<false>(columns_, 0, local);
-    for (Index r = 0; r < N1; ++r) {
-      store_complex(d, turned<false>(d, load_complex(d, local + r * element_), twiddle + 2 * r),
-                    to + (r * shape_.row + c) * element_);
-    }
+  // The sample that will be wanted a little after that of row r, column c + i: the processor does
+  // not foresee rows of wide matrices, and as they often lie in the same few sets of the caches,
+  // much ahead would be too much. Beyond the end a prefetch reads nothing.
+  template <class T>
+  HWY_INLINE void fetch_soon(View<T, 2> x, Index r, Index c, Index count, Index i,
+                             Index channel) const {
+    constexpr Index kAhead = 16;
+    const Index at = i + kAhead,
+                next = at < count ? r * shape_.N2 + at : (r + 1) * shape_.N2 + at - count;
+    __builtin_prefetch(x.row(c + next) + channel);
   }
 
-  void column_out(Index c, Index channel, const float* from, const float* twiddle,
-                  float* local) const {
+  // Columns [c, c + count) of x, transformed, into the matrices `to` of `vectors` vectors of
+  // channels.
+  void columns_in(View<const float, 2> x, Index length, Index c, Index count, Index channel,
+                  Index vectors, const float* twiddles, float* local, float* to) const {
     const F32 d;
-    const Index N1 = shape_.N1, N2 = shape_.N2;
-    for (Index r = 0; r < N1; ++r) {
-      __builtin_prefetch(from + (r * shape_.row + c + 2) * element_);
-      const Complex v = load_complex(d, from + (r * shape_.row + c) * element_);
-      store_complex(d, turned<true>(d, v, twiddle + 2 * r), local + r * element_);
-    }
-    transform<true>(columns_, 0, local);
+    const Index lanes = lanes_here();
+    const Index N1 = shape_.N1, N2 = shape_.N2, column = shape_.column * element_;
     for (Index r = 0; r < N1; ++r) {
       const Index t = r * N2 + c;
-      if (t >= L_) return;
-      if (!op_.skip.empty()) __builtin_prefetch(op_.u.row(t + 1) + channel);
-      if (!op_.gate.empty()) __builtin_prefetch(op_.gate.row(t + 1) + channel);
-      result(load_complex(d, local + r * element_), t, channel, turn_.data() + 2 * r);
+      float* out = local + r * element_;
+      for (Index i = 0; i < count; ++i) {
+        fetch_soon(x, r, c, count, i, channel);
+        for (Index v = 0; v < vectors; ++v, out += column) {
+          store_complex(d, sample(x, length, t + i, channel + v * lanes, turn_.data() + 2 * r),
+                        out);
+        }
+      }
+    }
+    for (Index i = 0; i < count * vectors; ++i) transform<false>(columns_, 0, local + i * column);
+    for (Index v = 0; v < vectors; ++v, to += shape_.elements() * element_) {
+      for (Index r = 0; r < N1; ++r) {
+        float* out = to + (r * shape_.row + c) * element_;
+        for (Index i = 0; i < count; ++i) {
+          const float* w = twiddles + 2 * i * N1 + r;
+          const Complex x1 = load_complex(d, local + (i * vectors + v) * column + r * element_);
+          store_complex(d, product(x1, {hn::Set(d, w[0]), hn::Set(d, w[N1])}), out + i * element_);
+        }
+      }
     }
   }
 
-  void two_levels(Cpu& cpu, Index channel) const {
+  void columns_out(Index c, Index count, Index channel, Index vectors, const float* from,
+                   const float* twiddles, float* local) const {
+    const F32 d;
+    const Index lanes = lanes_here();
+    const Index N1 = shape_.N1, N2 = shape_.N2, column = shape_.column * element_;
+    for (Index v = 0; v < vectors; ++v, from += shape_.elements() * element_) {
+      for (Index r = 0; r < N1; ++r) {
+        const float* in = from + (r * shape_.row + c) * element_;
+        for (Index i = 0; i < count; ++i) {
+          __builtin_prefetch(in + (count + i) * element_);
+          const float* w = twiddles + 2 * i * N1 + r;
+          const Complex x = load_complex(d, in + i * element_);
+          store_complex(d, product(x, {hn::Set(d, w[0]), hn::Set(d, -w[N1])}),
+                        local + (i * vectors + v) * column + r * element_);
+        }
+      }
+    }
+    for (Index i = 0; i < count * vectors; ++i) transform<true>(columns_, 0, local + i * column);
+    for (Index r = 0; r < N1; ++r) {
+      const float* in = local + r * element_;
+      for (Index i = 0; i < count; ++i) {
+        const Index t = r * N2 + c + i;
+        if (t >= L_) return;
+        if (!op_.skip.empty()) fetch_soon(op_.u, r, c, count, i, channel);
+        if (!op_.gate.empty()) fetch_soon(op_.gate, r, c, count, i, channel);
+        fetch_soon(op_.y, r, c, count, i, channel);
+        for (Index v = 0; v < vectors; ++v, in += column) {
+          result(load_complex(d, in), t, channel + v * lanes, turn_.data() + 2 * r);
+        }
+      }
+    }
+  }
+
+  void two_levels(Cpu& cpu, Index channel, Index vectors) const {
     const Index N1 = shape_.N1, N2 = shape_.N2, taps = std::min(L_, op_.h.extent[0]);
+    const Index matrix = shape_.elements() * element_, all = vectors_here() * matrix;
     float* u = op_.work.data;
-    float* k = u + shape_.elements() * element_;
-    float* local = k + shape_.elements() * element_;
-    const Index local_size = N1 * (element_ + 16);  // a column and its twiddles
-    const Index workers = std::min(
-        Index{cpu.threads()}, (op_.work.size() - 2 * shape_.elements() * element_) / local_size);
+    float* k = u + all;
+    float* local = k + all;
+    const Index local_size = long_conv_local(shape_, vectors_here() * element_);
+    const Index workers = std::min(Index{cpu.threads()}, (op_.work.size() - 2 * all) / local_size);
     const Circle circle(4 * shape_.M);
-    const std::vector<Index> places = columns_.places();
     // Workers take a few columns or rows at a time; each is computed by one of them.
-    const auto share = [&](Index n, auto body) {
-      constexpr Index kGroup = 4;
+    const auto share = [&](Index n, Index at_once, auto body) {
       std::atomic<Index> next{0};
       cpu.for_each(workers, [&](Index w) {
-        for (Index g; (g = next++) * kGroup < n;) {
-          for (Index i = g * kGroup; i < std::min(n, (g + 1) * kGroup); ++i) {
-            body(i, local + w * local_size);
-          }
+        for (Index g; (g = next++) * at_once < n;) {
+          body(g * at_once, std::min(at_once, n - g * at_once), local + w * local_size);
         }
       });
     };
-    share(N2, [&](Index c, float* column) {
-      float* twiddle = column + N1 * element_;
-      twiddles_of(c, circle, places, twiddle);
-      column_in(op_.u, L_, c, channel, twiddle, column, u);
-      column_in(op_.h, taps, c, channel, twiddle, column, k);
+    const auto twiddles = [&](Index c, Index count, float* columns) {
+      float* out = columns + shape_.group * shape_.column * vectors_here() * element_;
+      for (Index i = 0; i < count; ++i) twiddles_of(c + i, circle, out + 2 * i * N1);
+      return out;
+    };
+    share(N2, shape_.group, [&](Index c, Index count, float* columns) {
+      const float* w = twiddles(c, count, columns);
+      columns_in(op_.u, L_, c, count, channel, vectors, w, columns, u);
+      columns_in(op_.h, taps, c, count, channel, vectors, w, columns, k);
     });
-    share(N1, [&](Index r, float*) {
-      multiply_row(u + r * shape_.row * element_, k + r * shape_.row * element_);
+    share(N1, 1, [&](Index r, Index, float*) {
+      for (Index v = 0; v < vectors; ++v) {
+        const Index at = v * matrix + r * shape_.row * element_;
+        multiply_row(u + at, k + at);
+      }
     });
-    share(N2, [&](Index c, float* column) {
-      float* twiddle = column + N1 * element_;
-      twiddles_of(c, circle, places, twiddle);
-      column_out(c, channel, u, twiddle, column);
+    share(N2, shape_.group, [&](Index c, Index count, float* columns) {
+      columns_out(c, count, channel, vectors, u, twiddles(c, count, columns), columns);
     });
   }
 
@@ -257,6 +302,7 @@ class Convolution {
   Index L_;
   LongConvShape shape_;
   FftPlan columns_, rows_;
+  std::vector<Index> frequencies_;  // which frequency stands where in a transformed column
   Index element_;
   std::vector<float> turn_;
 };
@@ -274,13 +320,19 @@ namespace genossm {
 HWY_EXPORT(long_conv_cpu);
 HWY_EXPORT(lanes_here);
 
-Index long_conv_lanes() { return HWY_DYNAMIC_DISPATCH(lanes_here)(); }
+HWY_EXPORT(vectors_here);
+
+Index long_conv_lanes() {
+  return HWY_DYNAMIC_DISPATCH(lanes_here)() * HWY_DYNAMIC_DISPATCH(vectors_here)();
+}
 
 Index long_conv_work(Index L, int threads) {
   const LongConvShape shape(L);
-  const Index element = 2 * long_conv_lanes();
-  if (shape.N1 == 1) return threads * 2 * shape.M * element;
-  return 2 * shape.elements() * element + threads * shape.N1 * (element + 16);
+  if (shape.N1 == 1) {
+    return threads * 2 * shape.M * 2 * HWY_DYNAMIC_DISPATCH(lanes_here)();
+  }
+  const Index elements = 2 * long_conv_lanes();
+  return 2 * shape.elements() * elements + threads * long_conv_local(shape, elements);
 }
 
 void run(Cpu& cpu, const LongConv& op) {

@@ -5,9 +5,23 @@
 
 namespace genossm {
 
+Circle::Circle(Index turns) : turns_(turns) {
+  while ((Index{1} << (2 * bits_)) < turns) ++bits_;
+  const auto exact = [&](Index e) {
+    const double angle =
+        -2 * std::numbers::pi * static_cast<double>(e) / static_cast<double>(turns);
+    return std::pair(std::cos(angle), std::sin(angle));
+  };
+  const Index low = Index{1} << bits_, high = (turns >> bits_) + 1;
+  for (Index i = 0; i < low; ++i) low_.push_back(exact(i));
+  for (Index i = 0; i < high; ++i) high_.push_back(exact(i << bits_));
+}
+
 FftPlan FftPlan::make(Index size) {
   FftPlan plan;
   plan.size = size;
+  const Circle circle(size);
+  plan.twiddles.reserve(static_cast<std::size_t>(4 * size));
   for (Index n = size; n > 1;) {
     // Odd radices first: the stages of four then work on powers of two.
     const Index radix = n % 5 == 0 ? 5 : n % 3 == 0 ? 3 : n % 4 == 0 ? 4 : 2;
@@ -15,9 +29,9 @@ FftPlan FftPlan::make(Index size) {
     plan.stages.push_back({radix, q, plan.twiddles.size()});
     for (Index j = 0; j < q; ++j) {
       for (Index r = 1; r < radix; ++r) {
-        const double turn = -2 * std::numbers::pi * static_cast<double>(j * r % n);
-        plan.twiddles.push_back(static_cast<float>(std::cos(turn / static_cast<double>(n))));
-        plan.twiddles.push_back(static_cast<float>(std::sin(turn / static_cast<double>(n))));
+        const auto [c, s] = circle.point(j * r % n * (size / n));
+        plan.twiddles.push_back(static_cast<float>(c));
+        plan.twiddles.push_back(static_cast<float>(s));
       }
     }
     n = q;
@@ -25,7 +39,7 @@ FftPlan FftPlan::make(Index size) {
   return plan;
 }
 
-std::vector<Index> FftPlan::places() const {
+std::vector<Index> FftPlan::frequencies() const {
   std::vector<Index> out(static_cast<std::size_t>(size));
   for (Index k = 0; k < size; ++k) {
     // A stage of radix r puts the frequencies that leave s on division by r into its block s.
@@ -34,7 +48,7 @@ std::vector<Index> FftPlan::places() const {
       place += rest % stage.radix * stage.quotient;
       rest /= stage.radix;
     }
-    out[static_cast<std::size_t>(k)] = place;
+    out[static_cast<std::size_t>(place)] = k;
   }
   return out;
 }

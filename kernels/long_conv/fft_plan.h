@@ -1,11 +1,31 @@
-// FftPlan: radices and twiddles of a complex transform; the same for every instruction set.
+// Circle: roots of unity. FftPlan: radices and twiddles of a complex transform; the same for every
+// instruction set.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "kernels/core/view.h"
 
 namespace genossm {
+
+// exp(-2 pi i e / turns) for any e in [0, turns), as a product of two entries of small tables: one
+// sine costs as much as twenty products.
+class Circle {
+ public:
+  explicit Circle(Index turns);
+  std::pair<double, double> point(Index e) const {
+    const auto [a, b] = high_[static_cast<std::size_t>(e >> bits_)];
+    const auto [c, s] = low_[static_cast<std::size_t>(e & ((Index{1} << bits_) - 1))];
+    return {a * c - b * s, a * s + b * c};
+  }
+  Index turns() const { return turns_; }
+
+ private:
+  Index turns_;
+  int bits_ = 0;
+  std::vector<std::pair<double, double>> low_, high_;
+};
 
 struct FftPlan {
   struct Stage {
@@ -21,8 +41,8 @@ struct FftPlan {
 
   // `size` is a product of 2, 3 and 5.
   static FftPlan make(Index size);
-  // Where frequency k stands in the result of a forward transform.
-  std::vector<Index> places() const;
+  // Which frequency stands at each place of the result of a forward transform.
+  std::vector<Index> frequencies() const;
 };
 
 }  // namespace genossm

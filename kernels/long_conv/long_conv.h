@@ -30,7 +30,7 @@ struct LongConv {
 
 void check(const LongConv&);            // throws Error{Fault::shape}
 void run(Reference&, const LongConv&);  // the definition, O(L K), double
-void run(Cpu&, const LongConv&);        // own FFT, lanes across channels, two levels from 4,096 on
+void run(Cpu&, const LongConv&);        // own FFT, lanes across channels, two levels from 2,049 on
 
 // Floats of scratch that keep `threads` threads busy on a sequence of L tokens: short sequences
 // take a block of channels a thread, long ones work on one block at a time together.

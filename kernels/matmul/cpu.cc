@@ -105,10 +105,10 @@ struct CpuMatmul {
     Desc scratchpad;
   };
 
-  CpuMatmul(View<const float, 2> w, Precision precision);
-  void make_panels(View<const float, 2> w);
+  CpuMatmul(const WeightRows& w, Precision precision, WeightForm form, const Fp8Scales& scales);
+  void make_panels(const WeightRows& w);
   void make_routine(bool accumulate, bool with_bias);
-  void pack(View<const float, 2> w);
+  void pack(const WeightRows& w);
   void verify();
 
   const Routine& routine(bool accumulate, bool with_bias) const {
@@ -118,6 +118,8 @@ struct CpuMatmul {
 
   Index N, K;
   Precision precision;
+  WeightForm form;
+  Fp8Scales scales;
   bool native;  // x and w are stored as bf16; otherwise as float, rounded where asked for
   Index depth;  // K, or the next multiple of kBf16Depth
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
@@ -218,16 +220,19 @@ class Runner {
 
 }  // namespace
 
-CpuMatmul::CpuMatmul(View<const float, 2> w, Precision wanted)
-    : N(w.extent[0]),
-      K(w.extent[1]),
+CpuMatmul::CpuMatmul(const WeightRows& w, Precision wanted, WeightForm held, const Fp8Scales& fp8)
+    : N(w.outputs()),
+      K(w.inputs()),
       precision(wanted),
-      native(rounds() && cpu_has_bf16()),
+      form(held),
+      scales(fp8),
+      native(rounds() && cpu_has_bf16() && form != WeightForm::e4m3),
       depth(native ? (K + kBf16Depth - 1) / kBf16Depth * kBf16Depth : K),
       x({kTile, depth}, native ? Type::bf16 : Type::f32, dnnl::memory::format_tag::ab),
       y({kTile, N}, Type::f32, dnnl::memory::format_tag::ab),
       bias({1, N}, Type::f32, dnnl::memory::format_tag::ab) {
-  if (!library_packs()) {
+  // oneDNN has no product of float32 inputs with narrower weights.
+  if (!library_packs() || form == WeightForm::e4m3 || (form == WeightForm::bf16 && !native)) {
     make_panels(w);
     return;
   }
@@ -240,15 +245,16 @@ CpuMatmul::CpuMatmul(View<const float, 2> w, Precision wanted)
   verify();
 }
 
-void CpuMatmul::make_panels(View<const float, 2> w) {
-  Buffer<float> rounded(rounds() ? N * K : 0);
-  if (rounds()) {
-    const auto round = HWY_DYNAMIC_DISPATCH(round_through_bf16);
-    for (Index n = 0; n < N; ++n) round(w.row(n), K, rounded.data() + n * K);
-    w = rounded.matrix(N, K);
-  }
-  panels = std::make_unique<const Panels>(w);
+void CpuMatmul::make_panels(const WeightRows& w) {
   independent = true;
+  if (!rounds() || form != WeightForm::by_precision) {
+    panels = std::make_unique<const Panels>(w, form, scales);
+    return;
+  }
+  Buffer<float> rounded(N * K);
+  const auto round = HWY_DYNAMIC_DISPATCH(round_through_bf16);
+  for (Index n = 0; n < N; ++n) round(w.row(n), K, rounded.data() + n * K);
+  panels = std::make_unique<const Panels>(WeightRows(rounded.matrix(N, K)), form, scales);
 }
 
 // The first routine decides how the weights lie, the others follow it.
@@ -260,15 +266,15 @@ void CpuMatmul::make_routine(bool accumulate, bool with_bias) {
     sum.append_sum(1.0f);
     attributes.set_post_ops(sum);
   }
-  const dnnl::matmul::desc form = with_bias ? dnnl::matmul::desc(x, weights_desc, bias, y)
-                                            : dnnl::matmul::desc(x, weights_desc, y);
-  const dnnl::matmul::primitive_desc chosen(form, attributes, engine);
+  const dnnl::matmul::desc wanted = with_bias ? dnnl::matmul::desc(x, weights_desc, bias, y)
+                                              : dnnl::matmul::desc(x, weights_desc, y);
+  const dnnl::matmul::primitive_desc chosen(wanted, attributes, engine);
   weights_desc = chosen.weights_desc();
   routines[(accumulate ? 2u : 0u) + (with_bias ? 1u : 0u)] = {dnnl::matmul(chosen),
                                                               chosen.scratchpad_desc()};
 }
 
-void CpuMatmul::pack(View<const float, 2> w) {
+void CpuMatmul::pack(const WeightRows& w) {
   weights = Buffer<std::byte>(static_cast<Index>(weights_desc.get_size()));
   const Index size = size_of(native ? DType::bf16 : DType::f32);
   Buffer<std::byte> dense(N * depth * size);
@@ -336,17 +342,17 @@ void CpuMatmul::verify() {
   }
 }
 
-std::shared_ptr<const CpuMatmul> pack_for_cpu(View<const float, 2> w, Precision precision) {
+std::shared_ptr<const CpuMatmul> pack_for_cpu(const WeightRows& w, Precision precision,
+                                              WeightForm form, const Fp8Scales& scales) {
   try {
-    return std::make_shared<const CpuMatmul>(w, precision);
+    return std::make_shared<const CpuMatmul>(w, precision, form, scales);
   } catch (const dnnl::error& error) {
     fail_with(error);
   }
 }
 
 Index bytes_of(const CpuMatmul& packed) {
-  return packed.panels ? packed.panels->weights.size() * size_of(DType::f32)
-                       : packed.weights.size();
+  return packed.panels ? packed.panels->bytes() : packed.weights.size();
 }
 bool rows_independent(const CpuMatmul& packed) { return packed.independent; }
 
@@ -355,15 +361,20 @@ bool cpu_has_bf16() {
   return (static_cast<int>(dnnl::get_effective_cpu_isa()) & bf16) == bf16;
 }
 
-// Rows [begin, end) by panels, x rounded where asked for.
+// Rows [begin, end) by panels, x rounded where asked for; e4m3 is narrower than bf16 and enough.
 void run_panels(const CpuMatmul& packed, Matmul op, Index begin, Index end) {
   op.x = rows(op.x, begin, end);
   op.y = rows(op.y, begin, end);
-  if (!packed.rounds()) {
+  const bool fp8 = packed.form == WeightForm::e4m3;
+  if (!packed.rounds() && !fp8) {
     packed.panels->run(op);
     return;
   }
-  const auto round = HWY_DYNAMIC_DISPATCH(round_through_bf16);
+  const auto to_bf16 = HWY_DYNAMIC_DISPATCH(round_through_bf16);
+  const auto round = [&](const float* from, Index n, float* to) {
+    if (!fp8) return to_bf16(from, n, to);
+    for (Index i = 0; i < n; ++i) to[i] = round_to_e4m3(from[i] * packed.scales.input);
+  };
   const Buffer<float> x(kTile * packed.K);
   for (Index at = 0; at < end - begin; at += kTile) {
     Matmul tile = op;

@@ -6,7 +6,9 @@
 // threads may use at once.
 // Numerics: fp32: float32 products and sums. bf16: x and W rounded to bfloat16 (nearest even),
 //           products and sums in float32, y and bias float32. Reference: double over the same
-//           (rounded) operands.
+//           (rounded) operands. e4m3: x and W times their scales rounded to e4m3, saturating,
+//           products and sums in float32, the sum divided by both scales (stripedhyena2.md
+//           section 6); bias and y as ever.
 // Law:      (on Cuda the same: one routine is chosen a weight, whatever the number of rows.)
 //           on Cpu a row's result does not depend on its position, its neighbours or the number of
 //           rows: everything runs as tiles of kTile rows, the last one padded. pack() verifies this
@@ -16,9 +18,11 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "kernels/core/device.h"
 #include "kernels/core/dtype.h"
+#include "kernels/core/stored_matrix.h"
 
 namespace genossm {
 
@@ -28,6 +32,18 @@ class MatmulWeight {
   // w: [N, K], rows are outputs; copied (and rounded to bf16 with Precision::bf16).
   static MatmulWeight pack(Device& device, View<const float, 2> w,
                            Precision precision = Precision::fp32);
+  // The same of a matrix as a file has it; row n of the weight is its row order[n] (empty: n). A
+  // bf16 matrix stays bf16 in memory with either precision: the numbers are those of its float32
+  // copy, at half the memory. Not on Cuda.
+  static MatmulWeight pack(Device& device, const StoredMatrix& w, Precision precision,
+                           std::span<const Index> order = {});
+  // As e4m3 codes, a byte each. Not on Cuda.
+  static MatmulWeight pack_e4m3(Device& device, const StoredMatrix& w, Fp8Scales scales,
+                                std::span<const Index> order = {});
+
+  // Only sizes: what pack() or pack_e4m3() (`fp8`) would hold on the Cpu, for planning. Not to be
+  // run.
+  static MatmulWeight sketch(const StoredMatrix& w, Precision precision, bool fp8);
 
   bool empty() const { return !impl_; }
   Index outputs() const { return outputs_; }  // N
@@ -44,6 +60,7 @@ class MatmulWeight {
   std::shared_ptr<const Impl> impl_;
   Index outputs_ = 0;
   Index inputs_ = 0;
+  Index sketched_ = 0;  // bytes
   Precision precision_ = Precision::fp32;
 };
 

@@ -16,13 +16,19 @@ namespace genossm {
 namespace HWY_NAMESPACE {
 namespace {
 
-constexpr int kLanes = HWY_MIN(HWY_MAX_BYTES / 4, static_cast<int>(kPanel));
+// The scalar target has one lane whatever its HWY_MAX_BYTES.
+constexpr int kLanes =
+    HWY_TARGET == HWY_SCALAR ? 1 : HWY_MIN(HWY_MAX_BYTES / 4, static_cast<int>(kPanel));
 using D16 = hn::CappedTag<float, kPanel>;
 using V16 = hn::Vec<D16>;
 constexpr int kVectors = static_cast<int>(kPanel) / kLanes;  // of one panel
 // Rows at a time: their sums fill the registers but for those of a row of weights and one of x.
 constexpr int kRegisters = (HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64) ? 32 : 16;
-constexpr int kRows = std::min<int>(kRegisters == 32 ? 24 : 12, 12 * kVectors) / kVectors;
+constexpr int kRows =
+    std::max(1, std::min<int>(kRegisters == 32 ? 24 : 12, 12 * kVectors) / kVectors);
+
+// As much of a panel as leaves the first-level cache room for x.
+constexpr Index kDepth = 256;
 
 // What a few rows and one panel work on.
 struct Strip {
@@ -89,15 +95,40 @@ HWY_NOINLINE void multiply_rows(Strip s, Index rows) {
   multiply_rest<kRows - 1>(s, rows);
 }
 
+// `count` weights from place `at` on as float32, in `room` where they are held as something else.
+HWY_INLINE const float* unpacked(const Panels& panels, Index at, Index count,
+                                 float* HWY_RESTRICT room) {
+  if (panels.weights.size() > 0) return panels.weights.data() + at;
+  const D16 d;
+  const hn::Rebind<std::uint32_t, D16> wide;
+  const hn::Rebind<std::int32_t, D16> index;
+  if (panels.halves.size() > 0) {
+    const hn::Rebind<std::uint16_t, D16> half;
+    const std::uint16_t* HWY_RESTRICT from = panels.halves.data() + at;
+    for (Index i = 0; i < count; i += kLanes) {
+      const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(wide, hn::LoadU(half, from + i)));
+      hn::Store(hn::BitCast(d, bits), d, room + i);
+    }
+    return room;
+  }
+  const hn::Rebind<std::uint8_t, D16> byte;
+  const std::uint8_t* HWY_RESTRICT from = panels.codes.data() + at;
+  for (Index i = 0; i < count; i += kLanes) {
+    const auto code = hn::PromoteTo(index, hn::LoadU(byte, from + i));
+    hn::Store(hn::GatherIndex(d, panels.table.data(), code), d, room + i);
+  }
+  return room;
+}
+
 // At most kTile rows and one panel of `width` outputs; a panel that is not whole goes through a
 // tile of its own, so that nothing beyond y's columns is touched.
 void multiply_panel(const Panels& panels, const Matmul& op, Index begin, Index end, Index panel) {
-  constexpr Index kDepth = 256;  // as much of a panel as leaves the first-level cache room for x
   const Index K = op.x.extent[1], N = op.y.extent[1], rows = end - begin;
   const Index at = panel * kPanel, width = std::min(kPanel, N - at);
   HWY_ALIGN float zero[kPanel] = {};
   HWY_ALIGN float bias[kPanel] = {};
   HWY_ALIGN float tile[kTile * kPanel];
+  HWY_ALIGN float wide[kDepth * kPanel];
   if (!op.bias.empty()) std::copy_n(op.bias.data + at, width, bias);
   const bool whole = width == kPanel;
   Strip s;
@@ -115,7 +146,7 @@ void multiply_panel(const Panels& panels, const Matmul& op, Index begin, Index e
   for (Index k = 0; k < K; k += kDepth) {
     s.K = std::min(kDepth, K - k);
     s.x = op.x.row(begin) + k;
-    s.w = panels.weights.data() + (panel * K + k) * kPanel;
+    s.w = unpacked(panels, (panel * K + k) * kPanel, s.K * kPanel, wide);
     multiply_rows(s, rows);
     s.start = nullptr;
   }
@@ -153,15 +184,32 @@ namespace genossm {
 
 HWY_EXPORT(multiply_panels);
 
-Panels::Panels(View<const float, 2> w) {
-  const Index N = w.extent[0], K = w.extent[1];
-  const Index count = (N + kPanel - 1) / kPanel;
-  weights = Buffer<float>(count * K * kPanel);
-  std::fill(weights.begin(), weights.end(), 0.0f);
-  for (Index n = 0; n < N; ++n) {
-    for (Index k = 0; k < K; ++k) {
-      weights[(n / kPanel * K + k) * kPanel + n % kPanel] = w.row(n)[k];
+Panels::Panels(const WeightRows& w, WeightForm form, const Fp8Scales& scales) {
+  const Index N = w.outputs(), K = w.inputs();
+  const Index size = (N + kPanel - 1) / kPanel * K * kPanel;
+  const auto fill = [&](auto& room, auto convert) {
+    room = std::decay_t<decltype(room)>(size);
+    std::fill(room.begin(), room.end(), decltype(convert(0.0f)){0});
+    for (Index n = 0; n < N; ++n) {
+      const float* row = w.row(n);
+      auto* to = room.data() + n / kPanel * K * kPanel + n % kPanel;
+      for (Index k = 0; k < K; ++k) to[k * kPanel] = convert(row[k]);
     }
+  };
+  switch (form) {
+    case WeightForm::by_precision:
+      fill(weights, [](float v) { return v; });
+      break;
+    case WeightForm::bf16:
+      fill(halves, [](float v) { return f32_to_bf16(v); });
+      break;
+    case WeightForm::e4m3:
+      for (std::size_t c = 0; c < table.size(); ++c) {
+        const double divisor =
+            static_cast<double>(scales.input) * static_cast<double>(scales.weight);
+        table[c] = static_cast<float>(e4m3_to_f32(static_cast<std::uint8_t>(c)) / divisor);
+      }
+      fill(codes, [&](float v) { return e4m3_code(round_to_e4m3(v * scales.weight)); });
   }
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,7 @@ MatmulWeight MatmulWeight::pack(Device& device, View<const float, 2> w, Precisio
     if (Cuda* cuda = as_cuda(device)) impl->cuda = pack_for_cuda(*cuda, w, precision);
   }
   if (std::holds_alternative<Cpu>(device)) {
-    impl->cpu = pack_for_cpu(w, precision);
+    impl->cpu = pack_for_cpu(WeightRows(w), precision, WeightForm::by_precision, {});
   } else if (!impl->cuda) {
     impl->plain = Buffer<float>(N * K);
     for (Index n = 0; n < N; ++n) {
@@ -68,8 +69,85 @@ MatmulWeight MatmulWeight::pack(Device& device, View<const float, 2> w, Precisio
   return weight;
 }
 
+MatmulWeight MatmulWeight::sketch(const StoredMatrix& w, Precision precision, bool fp8) {
+  MatmulWeight weight;
+  weight.outputs_ = w.rows;
+  weight.inputs_ = w.columns;
+  weight.precision_ = precision;
+  const bool narrow = w.dtype == DType::bf16 || precision == Precision::bf16;
+  weight.sketched_ = w.rows * w.columns * (fp8 ? 1 : narrow ? 2 : 4);
+  return weight;
+}
+
+namespace {
+
+void check_stored(Device& device, const StoredMatrix& w, std::span<const Index> order) {
+  require(w.data != nullptr && w.rows >= 1 && w.columns >= 1, Fault::shape,
+          "matmul: a stored weight is empty, want at least [1, 1]");
+  require(order.empty() || static_cast<Index>(order.size()) == w.rows, Fault::shape,
+          "matmul: the order of the rows is not one of all rows");
+  require(as_cuda(device) == nullptr, Fault::device,
+          "matmul: weights of this form have no CUDA version");
+}
+
+}  // namespace
+
+MatmulWeight MatmulWeight::pack(Device& device, const StoredMatrix& w, Precision precision,
+                                std::span<const Index> order) {
+  check_stored(device, w, order);
+  MatmulWeight weight;
+  const WeightRows all(w, order);
+  auto impl = std::make_shared<Impl>();
+  if (std::holds_alternative<Cpu>(device)) {
+    const bool narrow = w.dtype == DType::bf16;
+    impl->cpu =
+        pack_for_cpu(all, precision, narrow ? WeightForm::bf16 : WeightForm::by_precision, {});
+  } else {
+    impl->plain = Buffer<float>(w.rows * w.columns);
+    for (Index n = 0; n < w.rows; ++n) {
+      const float* row = all.row(n);
+      for (Index k = 0; k < w.columns; ++k) {
+        impl->plain[n * w.columns + k] = static_cast<float>(rounded(row[k], precision));
+      }
+    }
+  }
+  weight.impl_ = std::move(impl);
+  weight.outputs_ = w.rows;
+  weight.inputs_ = w.columns;
+  weight.precision_ = precision;
+  return weight;
+}
+
+MatmulWeight MatmulWeight::pack_e4m3(Device& device, const StoredMatrix& w, Fp8Scales scales,
+                                     std::span<const Index> order) {
+  check_stored(device, w, order);
+  for (const float scale : {scales.input, scales.weight}) {
+    require(std::isfinite(scale) && scale > 0, Fault::checkpoint,
+            "matmul: an 8-bit scale is " + std::to_string(scale) + ", want a positive number");
+  }
+  MatmulWeight weight;
+  const WeightRows all(w, order);
+  auto impl = std::make_shared<Impl>();
+  impl->fp8 = scales;
+  if (std::holds_alternative<Cpu>(device)) {
+    impl->cpu = pack_for_cpu(all, Precision::fp32, WeightForm::e4m3, scales);
+  } else {
+    impl->plain = Buffer<float>(w.rows * w.columns);
+    for (Index n = 0; n < w.rows; ++n) {
+      const float* row = all.row(n);
+      for (Index k = 0; k < w.columns; ++k) {
+        impl->plain[n * w.columns + k] = round_to_e4m3(row[k] * scales.weight);
+      }
+    }
+  }
+  weight.impl_ = std::move(impl);
+  weight.outputs_ = w.rows;
+  weight.inputs_ = w.columns;
+  return weight;
+}
+
 Index MatmulWeight::bytes() const {
-  if (!impl_) return 0;
+  if (!impl_) return sketched_;
   if constexpr (build::has_cuda) {
     if (impl_->cuda) return bytes_of(*impl_->cuda);
   }
@@ -100,13 +178,18 @@ void run(Reference&, const Matmul& op) {
   const Buffer<float>& w = op.weight->impl().plain;
   require(w.size() > 0, Fault::internal, "matmul: weight is packed for Cpu, want Reference");
   const Index L = op.x.extent[0], K = op.weight->inputs(), N = op.weight->outputs();
+  const std::optional<Fp8Scales>& fp8 = op.weight->impl().fp8;
+  const double divisor =
+      fp8 ? static_cast<double>(fp8->input) * static_cast<double>(fp8->weight) : 1.0;
   std::vector<double> x(static_cast<std::size_t>(K));
   for (Index t = 0; t < L; ++t) {
-    std::transform(op.x.row(t), op.x.row(t) + K, x.begin(),
-                   [&](float value) { return rounded(value, op.weight->precision()); });
+    std::transform(op.x.row(t), op.x.row(t) + K, x.begin(), [&](float value) -> double {
+      return fp8 ? round_to_e4m3(value * fp8->input) : rounded(value, op.weight->precision());
+    });
     for (Index n = 0; n < N; ++n) {
-      double sum = op.bias.empty() ? 0.0 : op.bias.data[n];
+      double sum = 0;
       for (Index k = 0; k < K; ++k) sum += x[static_cast<std::size_t>(k)] * w[n * K + k];
+      sum = sum / divisor + (op.bias.empty() ? 0.0 : op.bias.data[n]);
       float& y = op.y.row(t)[n];
       y = static_cast<float>(op.accumulate ? y + sum : sum);
     }

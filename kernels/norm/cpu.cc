@@ -94,7 +94,7 @@ HWY_INLINE void normalise(const Norm& op, const float* values, const float* weig
     mean = hn::Set(d, sum / count);
   }
   float squares;
-  if (op.kind == Norm::Kind::rms) {
+  if (op.kind != Norm::Kind::layer) {
     squares = sum_over(values, n, [](Vec s, Vec v, Index) HWY_ATTR { return hn::MulAdd(v, v, s); });
   } else {
     squares = sum_over(values, n, [d, mean](Vec s, Vec v, Index rest) HWY_ATTR {
@@ -104,7 +104,10 @@ HWY_INLINE void normalise(const Norm& op, const float* values, const float* weig
       return hn::MulAdd(c, c, s);
     });
   }
-  const Vec scale = hn::Set(d, 1.0f / std::sqrt(squares / count + op.eps));
+  const float square = squares / count;
+  const float divisor =
+      op.kind == Norm::Kind::rms_plus ? std::sqrt(square) + op.eps : std::sqrt(square + op.eps);
+  const Vec scale = hn::Set(d, 1.0f / divisor);
   const bool accumulate = op.accumulate;
   over_vectors(n, [&]<int K>(Index i, Index left) HWY_ATTR {
     Vec v[K], more[K];

@@ -200,6 +200,8 @@ __global__ void __launch_bounds__(kWarps * 32) norm_any_kernel(BasicNorm<X, Y> o
 
 template <class X, class Y>
 void run_any(Cuda& cuda, const BasicNorm<X, Y>& op) {
+  require(op.kind != NormKind::rms_plus, Fault::device,
+          "norm: no CUDA version with eps outside the root");
   const auto [L, D] = op.x.extent;
   if (L == 0 || D == 0) return;
   const auto blocks = static_cast<unsigned>(div_up(L, kWarps));

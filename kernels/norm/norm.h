@@ -3,11 +3,13 @@
 //   r[t] = residual[t] + x[t]  (written back to residual; r = x without one)            [D]
 //   v    = gate == before ? r * silu(z) : r
 //   rms:   n = v * rsqrt(mean(v^2) + eps) * weight + bias      mean over each `group` channels
+//   rms_plus: n = v / (sqrt(mean(v^2)) + eps) * weight + bias   eps outside the root
 //   layer: n = (v - mean(v)) * rsqrt(var(v) + eps) * weight + bias
 //   y    = gate == after ? n * silu(z) : n
 //
 // Source:   upstream rms_norm_ref, layer_norm_ref (layer_norm.py); rms_norm_ref of
-//           layernorm_gated.py.
+//           layernorm_gated.py; rms_plus: RMSNorm of StripedHyena (stripedhyena.md section 1),
+//           which Cuda does not have.
 // Numerics: statistics in double on Reference; on Cpu float32 with a fixed order of summation that
 //           depends on D alone, so that a row's result never depends on the rows around it.
 // y may be the same memory as x, unless it is added to.
@@ -17,7 +19,7 @@
 
 namespace genossm {
 
-enum class NormKind { rms, layer };
+enum class NormKind { rms, rms_plus, layer };
 enum class NormGate { none, before, after };
 
 // X, Y: float; on Cuda also float or bf16 in and bf16 out.
@@ -34,7 +36,7 @@ struct BasicNorm {
   Kind kind = Kind::rms;
   Gate gate = Gate::none;
   float eps = 1e-5f;
-  Index group = 0;  // channels that share one mean; 0: all D; must divide D; rms only
+  Index group = 0;  // channels that share one mean; 0: all D; must divide D; not layer
   // out
   View<Y, 2> y;             // [L, D]
   bool accumulate = false;  // y += instead of y = (the sum of both directions)

@@ -26,7 +26,7 @@ void check(const BasicNorm<X, Y>& op) {
     want_shape("norm", "z", op.z, {L, D});
   }
   if (op.group != 0) {
-    require(op.kind == NormKind::rms, Fault::shape,
+    require(op.kind != NormKind::layer, Fault::shape,
             "norm: a layer norm has groups of " + std::to_string(op.group) + ", want none");
     require(
         op.group > 0 && D % op.group == 0, Fault::shape,
@@ -58,7 +58,9 @@ void run(Reference&, const Norm& op) {
         for (Index d = 0; d < G; ++d) mean += at(d) / static_cast<double>(G);
       }
       for (Index d = 0; d < G; ++d) variance += (at(d) - mean) * (at(d) - mean);
-      const double scale = 1 / std::sqrt(variance / static_cast<double>(G) + op.eps);
+      const double square = variance / static_cast<double>(G);
+      const double scale = op.kind == Norm::Kind::rms_plus ? 1 / (std::sqrt(square) + op.eps)
+                                                           : 1 / std::sqrt(square + op.eps);
       for (Index d = 0; d < G; ++d) {
         double n = (at(d) - mean) * scale * op.weight.data[begin + d];
         if (!op.bias.empty()) n += op.bias.data[begin + d];

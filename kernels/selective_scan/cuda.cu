@@ -164,6 +164,12 @@ void run_one(Cuda& cuda, const BasicSelectiveScan<T>& op) {
 
 }  // namespace
 
+Index scan_places(const Cuda& cuda) {
+  int processors = 0;
+  ok(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, cuda.index()));
+  return Index{8} * processors;
+}
+
 void run(Cuda& cuda, const SelectiveScan& op) { run_one(cuda, op); }
 void run(Cuda& cuda, const BasicSelectiveScan<bf16>& op) { run_one(cuda, op); }
 void run(Cuda& cuda, const SelectiveScanSet<float>& op) { run_set(cuda, op); }

@@ -58,10 +58,9 @@ struct Scan {
   }
 };
 
-inline constexpr int kScanThreads = 64;  // a block
-inline constexpr int kScanChannels = 2;  // a thread
-inline constexpr int kScanTile = 32;     // tokens whose B and C are in shared memory at once
-inline constexpr int kScanStates = 16;   // of the fast kernels
+inline constexpr int kScanWidth = 128;  // channels of a block
+inline constexpr int kScanTile = 32;    // tokens whose B and C are in shared memory at once
+inline constexpr int kScanStates = 16;  // of the fast kernels
 
 // A segment of one sequence in one direction: where its first token lies and how far apart tokens
 // are.
@@ -101,6 +100,9 @@ struct Pairs {
     return *reinterpret_cast<const Value*>(base + at);
   }
   __device__ __forceinline__ void put(Value v) const { *reinterpret_cast<Value*>(base + at) = v; }
+  __device__ __forceinline__ void put(T v, int part) const {
+    reinterpret_cast<T*>(base + at)[part] = v;
+  }
   // Into shared memory, asynchronously.
   __device__ __forceinline__ void fetch(Value* to) const {
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(
@@ -109,12 +111,48 @@ struct Pairs {
   }
   __device__ __forceinline__ void next() { at += step; }
 };
+
+// Who does what in a block of kScanWidth channels. A thread has two of them, which reads B and C
+// once for both; where too few blocks would fill the device it has one, and the two threads of a
+// pair of channels bring in its values together. Either way the bits are the same.
+template <int kChannels>
+struct ScanShare {
+  static constexpr int kPairs = kScanWidth / 2;
+  int pair, part;  // pair of the block; which of its channels, where a thread has one
+  __device__ __forceinline__ ScanShare()
+      : pair(static_cast<int>(threadIdx.x) * kChannels / 2),
+        part(kChannels == 2 ? 0 : static_cast<int>(threadIdx.x) % 2) {}
+  // Before what the pair's other thread has read is overwritten, and once all of it is there.
+  static __device__ __forceinline__ void meet() {
+    if constexpr (kChannels == 1) __syncwarp();
+  }
+  template <class T>
+  __device__ __forceinline__ void read(const Pack<T, 2>& from, float (&out)[kChannels]) const {
+    if constexpr (kChannels == 2) {
+      const Pack<T, 2> both = from;
+      out[0] = to_float(both.v[0]), out[1] = to_float(both.v[1]);
+    } else {
+      out[0] = to_float(from.v[part]);
+    }
+  }
+  __device__ __forceinline__ void read(const float* from, float (&out)[kChannels]) const {
+    if constexpr (kChannels == 2) {
+      const float2 both = *reinterpret_cast<const float2*>(from);
+      out[0] = both.x, out[1] = both.y;
+    } else {
+      out[0] = from[part];
+    }
+  }
+};
 __device__ __forceinline__ void fetch_commit() { asm volatile("cp.async.commit_group;"); }
 __device__ __forceinline__ void fetch_wait_for_all_but_last() {
   asm volatile("cp.async.wait_group 1;" ::: "memory");
 }
 
-// The phases for 16 states, one group, two channels a thread; scan_ends.cu and scan_outputs.cu.
+// Places for blocks of two channels a thread that the device has.
+Index scan_places(const Cuda& cuda);
+
+// The phases for 16 states, one group; scan_ends.cu and scan_outputs.cu.
 template <class T>
 void scan_ends(Cuda& cuda, const Scan<T>& scan, int directions);
 template <class T>

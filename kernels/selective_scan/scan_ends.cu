@@ -10,7 +10,8 @@
 namespace genossm {
 namespace {
 
-constexpr float kGone = -44.0f;  // log2 of what counts as nothing beside 1
+constexpr float kGone = -44.0f;           // log2 of what counts as nothing beside 1
+constexpr int kThreads = kScanWidth / 2;  // of a block: two channels each
 
 template <class T, bool kSoftplus>
 struct Ends {
@@ -19,7 +20,7 @@ struct Ends {
   float A[2][kScanStates], h[2][kScanStates], bias[2], sum[2];
   Pairs<T> u, dt;  // of the token that is loaded next
   // A thread's own places in shared memory: nothing else waits for them.
-  Pair (*fetched)[2][kGroup][kScanThreads];
+  Pair (*fetched)[2][kGroup][kThreads];
   int side = 0;
 
   // Tokens [first, first + kGroup) of the segment, last first, as far as there are such.
@@ -43,10 +44,8 @@ struct Ends {
     for (int first = (count - 1) / kGroup * kGroup; first >= 0; first -= kGroup, side ^= 1) {
       fetch(start + first - kGroup, start + first, side ^ 1);
       fetch_wait_for_all_but_last();
-#pragma unroll 4
-      for (int i = 0; i < kGroup; ++i) {
+      const auto token = [&](int i) {
         const int t = first + kGroup - 1 - i;
-        if (t >= count) continue;
         const Pair now_u = fetched[side][0][i][tid], now_dt = fetched[side][1][i][tid];
         float d[2], du[2];
 #pragma unroll
@@ -70,22 +69,31 @@ struct Ends {
         }
 #pragma unroll
         for (int k = 0; k < 2; ++k) sum[k] += d[k];
+      };
+      // Without a way around any of them the tokens' decays are computed beside each other.
+      if (first + kGroup <= count) {
+#pragma unroll
+        for (int i = 0; i < kGroup; ++i) token(i);
+      } else {
+#pragma unroll 4
+        for (int i = 0; i < kGroup; ++i) {
+          if (first + kGroup - 1 - i < count) token(i);
+        }
       }
     }
   }
 };
 
 template <class T, bool kSoftplus>
-__global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int blocks_a_segment) {
+__global__ void __launch_bounds__(kThreads, 8) ends_kernel(Scan<T> scan, int blocks_a_segment) {
   using Mine = Ends<T, kSoftplus>;
   __shared__ __align__(16) float B[2][kScanTile][kScanStates];
-  __shared__ typename Mine::Pair fetched[2][2][Mine::kGroup][kScanThreads];
+  __shared__ typename Mine::Pair fetched[2][2][Mine::kGroup][kThreads];
   const int tid = static_cast<int>(threadIdx.x);
   const Index segment = blockIdx.x / blocks_a_segment;
-  const int channel =
-      (static_cast<int>(blockIdx.x % blocks_a_segment) * kScanThreads + tid) * kScanChannels;
+  const int channel = static_cast<int>(blockIdx.x % blocks_a_segment) * kScanWidth + tid * 2;
   const bool mine = channel < scan.D;
-  const int c = mine ? channel : scan.D - kScanChannels;
+  const int c = mine ? channel : scan.D - 2;
   const ScanInput<T>& in = scan.input[blockIdx.y];
   const SegmentRows rows = segment_rows(scan, segment, in.sign);
   if (!scan.end_is_used(segment, static_cast<int>(blockIdx.y))) return;
@@ -167,12 +175,12 @@ __global__ void __launch_bounds__(kScanThreads, 8) ends_kernel(Scan<T> scan, int
 
 template <class T>
 void scan_ends(Cuda& cuda, const Scan<T>& scan, int directions) {
-  const int blocks = static_cast<int>(div_up(scan.D, kScanThreads * kScanChannels));
+  const int blocks = static_cast<int>(div_up(scan.D, kScanWidth));
   const dim3 grid(static_cast<unsigned>(scan.segments * blocks), static_cast<unsigned>(directions));
   if (scan.softplus) {
-    ends_kernel<T, true><<<grid, kScanThreads, 0, stream_of(cuda)>>>(scan, blocks);
+    ends_kernel<T, true><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, blocks);
   } else {
-    ends_kernel<T, false><<<grid, kScanThreads, 0, stream_of(cuda)>>>(scan, blocks);
+    ends_kernel<T, false><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, blocks);
   }
   ok_launch();
 }

@@ -1,50 +1,63 @@
 // Phase 3: the recurrence itself, from the state at the start of each segment, with 16 states of
-// two channels in a thread's registers. B and C are read from shared memory once for both channels.
+// one or two channels in a thread's registers.
 #include "kernels/selective_scan/scan.cuh"
 
 namespace genossm {
 namespace {
 
-template <class T, bool kSoftplus, bool kGate, ScanJoin kJoin>
-__global__ void __launch_bounds__(kScanThreads, 8)
+template <class T, bool kSoftplus, bool kGate, ScanJoin kJoin, int kChannels>
+__global__ void __launch_bounds__(kScanWidth / kChannels, kChannels == 2 ? 8 : 4)
     outputs_kernel(Scan<T> scan, int direction, int blocks_a_segment) {
-  // Inputs come some tokens ahead into a thread's own places in shared memory, which costs no
+  // Inputs come some tokens ahead into a pair's own places in shared memory, which costs no
   // registers and needs no barrier.
   constexpr int kGroup = sizeof(T) == 2 ? 8 : 4;  // tokens that are fetched together
-  constexpr int kArrays = 2 + (kGate ? 1 : 0) + (kJoin != ScanJoin::set ? 1 : 0);
+  constexpr bool kSum = kJoin != ScanJoin::set;
+  constexpr int kArrays = 2 + (kGate ? 1 : 0) + (kSum ? 1 : 0);
   using Pair = Pack<T, 2>;
-  __shared__ Pair fetched[2][kArrays][kGroup][kScanThreads];
+  using Share = ScanShare<kChannels>;
+  __shared__ Pair fetched[2][kArrays][kGroup][Share::kPairs];
   __shared__ __align__(16) float B[2][kScanTile][kScanStates], C[2][kScanTile][kScanStates];
   const int tid = static_cast<int>(threadIdx.x);
   const Index segment = blockIdx.x / blocks_a_segment;
-  const int channel =
-      (static_cast<int>(blockIdx.x % blocks_a_segment) * kScanThreads + tid) * kScanChannels;
+  const Share share;
+  const int pair = share.pair;
+  const int channel = static_cast<int>(blockIdx.x % blocks_a_segment) * kScanWidth + pair * 2;
   const bool mine = channel < scan.D;
-  const int c = mine ? channel : scan.D - kScanChannels;
+  const int c = mine ? channel : scan.D - 2;
   const ScanInput<T>& in = scan.input[direction];
   const SegmentRows rows = segment_rows(scan, segment, in.sign);
 
-  float A[2][kScanStates], h[2][kScanStates], bias[2], skip[2];
+  float A[kChannels][kScanStates], h[kChannels][kScanStates], bias[kChannels], skip[kChannels];
   const Index at = static_cast<Index>(direction) * scan.segments + segment;
 #pragma unroll
   for (int n = 0; n < kScanStates; ++n) {
-    const float2 start =
-        *reinterpret_cast<const float2*>(&scan.S[(at * kScanStates + n) * scan.D + c]);
-    h[0][n] = start.x, h[1][n] = start.y;
+    float start[kChannels];
+    share.read(&scan.S[(at * kScanStates + n) * scan.D + c], start);
+#pragma unroll
+    for (int k = 0; k < kChannels; ++k) h[k][n] = start[k];
   }
 #pragma unroll
-  for (int k = 0; k < 2; ++k) {
-    bias[k] = in.dt_bias != nullptr ? in.dt_bias[c + k] : 0.0f;
-    skip[k] = in.skip != nullptr ? in.skip[c + k] : 0.0f;
+  for (int k = 0; k < kChannels; ++k) {
+    const int own = c + share.part + k;
+    bias[k] = in.dt_bias != nullptr ? in.dt_bias[own] : 0.0f;
+    skip[k] = in.skip != nullptr ? in.skip[own] : 0.0f;
 #pragma unroll
-    for (int n = 0; n < kScanStates; ++n) A[k][n] = in.A[n * in.A_stride + c + k] * kLog2e;
+    for (int n = 0; n < kScanStates; ++n) A[k][n] = in.A[n * in.A_stride + own] * kLog2e;
   }
-  Pairs<T> u, dt, z, y, before;
-  u.begin(in.u, in.u_stride, rows, c, false);
-  dt.begin(in.dt, in.dt_stride, rows, c, false);
-  if constexpr (kGate) z.begin(scan.z, scan.z_stride, rows, c, false);
+  Pairs<T> y;
   y.begin(scan.y, scan.y_stride, rows, c, false);
-  before = y;
+  // The arrays in order: u, dt, z, y before. A thread with one channel brings every other one.
+  Pairs<T> from[kArrays];
+  from[0].begin(in.u, in.u_stride, rows, c, false);
+  from[1].begin(in.dt, in.dt_stride, rows, c, false);
+  if constexpr (kGate) from[2].begin(scan.z, scan.z_stride, rows, c, false);
+  if constexpr (kSum) from[kArrays - 1] = y;
+  if constexpr (kChannels == 1) {
+    if (share.part == 1) {
+      from[0] = from[1];
+      if constexpr (kArrays == 4) from[2] = from[3];
+    }
+  }
 
   const int tile_token = tid / 2, half = tid % 2 * 8;
   HalfStates<T> next_B, next_C;
@@ -54,48 +67,50 @@ __global__ void __launch_bounds__(kScanThreads, 8)
     next_B = load_half_states(in.B + row * in.B_stride + half, scan.aligned_states);
     next_C = load_half_states(in.C + row * in.C_stride + half, scan.aligned_states);
   };
+  const bool brings = tid < 2 * kScanTile;
   const auto fetch = [&](int first, int side) {
+    Share::meet();
 #pragma unroll
     for (int i = 0; i < kGroup; ++i) {
       if (first + i >= rows.tokens) break;
-      int array = 0;
-      u.fetch(&fetched[side][array++][i][tid]), u.next();
-      dt.fetch(&fetched[side][array++][i][tid]), dt.next();
-      if constexpr (kGate) z.fetch(&fetched[side][array++][i][tid]), z.next();
-      if constexpr (kJoin != ScanJoin::set)
-        before.fetch(&fetched[side][array][i][tid]), before.next();
+#pragma unroll
+      for (int a = 0; a < kArrays; a += 3 - kChannels) {
+        if (a + share.part >= kArrays) continue;
+        from[a].fetch(&fetched[side][a + share.part][i][pair]), from[a].next();
+      }
     }
     fetch_commit();
   };
-  load_states(0);
+  if (brings) load_states(0);
   fetch(0, 0);
   int side = 0;
   int buffer = 0;
   for (int start = 0; start < rows.tokens; start += kScanTile, buffer ^= 1) {
-    store_half_states(next_B, &B[buffer][tile_token][half]);
-    store_half_states(next_C, &C[buffer][tile_token][half]);
+    if (brings) {
+      store_half_states(next_B, &B[buffer][tile_token][half]);
+      store_half_states(next_C, &C[buffer][tile_token][half]);
+    }
     __syncthreads();
-    if (start + kScanTile < rows.tokens) load_states(start + kScanTile);
+    if (brings && start + kScanTile < rows.tokens) load_states(start + kScanTile);
     const int count = min(kScanTile, rows.tokens - start);
 #pragma unroll 1
     for (int g = 0; g < count; g += kGroup) {
       fetch(start + g + kGroup, side ^ 1);
       fetch_wait_for_all_but_last();
-#pragma unroll 4
-      for (int i = 0; i < kGroup; ++i) {
-        if (g + i >= count) break;
-        const Pair now_u = fetched[side][0][i][tid], now_dt = fetched[side][1][i][tid];
-        Pair now_z, now_y;
-        if constexpr (kGate) now_z = fetched[side][2][i][tid];
-        if constexpr (kJoin != ScanJoin::set) now_y = fetched[side][kArrays - 1][i][tid];
-        float d[2], du[2], v[2];
+      Share::meet();
+      const auto token = [&](int i) {
+        float x[kChannels], d[kChannels], du[kChannels], v[kChannels], z[kChannels],
+            before[kChannels];
+        share.read(fetched[side][0][i][pair], x);
+        share.read(fetched[side][1][i][pair], d);
+        if constexpr (kGate) share.read(fetched[side][2][i][pair], z);
+        if constexpr (kSum) share.read(fetched[side][kArrays - 1][i][pair], before);
 #pragma unroll
-        for (int k = 0; k < 2; ++k) {
-          const float x = to_float(now_u.v[k]);
-          d[k] = to_float(now_dt.v[k]) + bias[k];
+        for (int k = 0; k < kChannels; ++k) {
+          d[k] += bias[k];
           if constexpr (kSoftplus) d[k] = softplus_of<T>(d[k]);
-          du[k] = d[k] * x;
-          v[k] = skip[k] * x;
+          du[k] = d[k] * x[k];
+          v[k] = skip[k] * x[k];
         }
 #pragma unroll
         for (int q = 0; q < 4; ++q) {
@@ -105,23 +120,38 @@ __global__ void __launch_bounds__(kScanThreads, 8)
 #pragma unroll
           for (int j = 0; j < 4; ++j) {
 #pragma unroll
-            for (int k = 0; k < 2; ++k) {
+            for (int k = 0; k < kChannels; ++k) {
               const int n = q * 4 + j;
               h[k][n] = fmaf(ex2(d[k] * A[k][n]), h[k][n], du[k] * bs[j]);
               v[k] = fmaf(h[k][n], cs[j], v[k]);
             }
           }
         }
-        Pair out;
 #pragma unroll
-        for (int k = 0; k < 2; ++k) {
-          if constexpr (kJoin == ScanJoin::sum_first) v[k] += to_float(now_y.v[k]);
-          if constexpr (kGate) v[k] *= silu_of<T>(to_float(now_z.v[k]));
-          if constexpr (kJoin == ScanJoin::add) v[k] += to_float(now_y.v[k]);
-          out.v[k] = from_float<T>(v[k]);
+        for (int k = 0; k < kChannels; ++k) {
+          if constexpr (kJoin == ScanJoin::sum_first) v[k] += before[k];
+          if constexpr (kGate) v[k] *= silu_of<T>(z[k]);
+          if constexpr (kJoin == ScanJoin::add) v[k] += before[k];
         }
-        if (mine) y.put(out);
+        if (mine) {
+          if constexpr (kChannels == 2) {
+            y.put(Pair{{from_float<T>(v[0]), from_float<T>(v[1])}});
+          } else {
+            y.put(from_float<T>(v[0]), share.part);
+          }
+        }
         y.next();
+      };
+      // Without a way out between tokens the next one's decays are computed while one adds up.
+      if (g + kGroup <= count) {
+#pragma unroll
+        for (int i = 0; i < kGroup; ++i) token(i);
+      } else {
+#pragma unroll 4
+        for (int i = 0; i < kGroup; ++i) {
+          if (g + i >= count) break;
+          token(i);
+        }
       }
       side ^= 1;
     }
@@ -130,10 +160,16 @@ __global__ void __launch_bounds__(kScanThreads, 8)
 
 template <class T, bool kSoftplus, bool kGate, ScanJoin kJoin>
 void start(Cuda& cuda, const Scan<T>& scan, int direction) {
-  const int blocks = static_cast<int>(div_up(scan.D, kScanThreads * kScanChannels));
-  outputs_kernel<T, kSoftplus, kGate, kJoin>
-      <<<static_cast<unsigned>(scan.segments * blocks), kScanThreads, 0, stream_of(cuda)>>>(
-          scan, direction, blocks);
+  const int blocks = static_cast<int>(div_up(scan.D, kScanWidth));
+  const Index all = scan.segments * blocks;
+  if (2 * all <= scan_places(cuda)) {
+    outputs_kernel<T, kSoftplus, kGate, kJoin, 1>
+        <<<static_cast<unsigned>(all), kScanWidth, 0, stream_of(cuda)>>>(scan, direction, blocks);
+  } else {
+    outputs_kernel<T, kSoftplus, kGate, kJoin, 2>
+        <<<static_cast<unsigned>(all), kScanWidth / 2, 0, stream_of(cuda)>>>(scan, direction,
+                                                                             blocks);
+  }
   ok_launch();
 }
 

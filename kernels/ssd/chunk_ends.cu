@@ -13,7 +13,7 @@ constexpr float kGone = -44.0f;  // log2 of what counts as nothing beside 1
 
 template <int N, int kHeads>
 struct EndsMemory {
-  static constexpr int kStages = N == 64 ? 4 : 3;  // chunks that are there or on their way
+  static constexpr int kStages = N == 64 ? 2 : 3;  // chunks that are there or on their way
   bf16 B[kStages][Chunk<N, kHeads>::kStatesSize];
   HeadTile x[kStages][kHeads];
   bf16 left[kHeads][kCudaSegment];  // of an input at the segment's end: exp(later decays) step
@@ -21,7 +21,7 @@ struct EndsMemory {
 };
 
 template <int N, int kHeads>
-__global__ void __launch_bounds__(kHeads* kHeadThreads, 4 / kHeads)
+__global__ void __launch_bounds__(kHeads* kHeadThreads, (N == 64 ? 6 : 4) / kHeads)
     ends_kernel(SsdScan<bf16> scan) {
   using Mine = Chunk<N, kHeads>;
   using Memory = EndsMemory<N, kHeads>;

@@ -5,7 +5,7 @@ namespace genossm {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kAhead = 16;  // segments loaded ahead
+constexpr int kAhead = 32;  // segments loaded ahead
 
 // One thread an element of a head's state; turns ends into starts, in place.
 template <class T>

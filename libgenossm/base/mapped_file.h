@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace genossm {
@@ -15,9 +16,20 @@ class MappedFile {
   // here waits for a writer. Throws Error{Fault::missing}.
   static MappedFile open(const std::filesystem::path& path);
 
+  // The files one after the other as one: PATH.part0, PATH.part1 and so on, as far as they go.
+  static MappedFile open_parts(const std::filesystem::path& path);
+  // Bytes in memory as if they were a file of that name, copied.
+  static MappedFile copy_of(std::span<const std::byte> bytes, const std::string& name);
+  // So many zeros, which take no memory.
+  static MappedFile zeros(std::size_t size);
+
   std::span<const std::byte> bytes() const;
   std::string_view text() const;  // the same bytes
   const std::filesystem::path& path() const;
+
+  // Lets go of the pages that lie wholly in `part`, a piece of bytes(): they are read from the file
+  // again where they are looked at again.
+  void not_needed(std::span<const std::byte> part) const;
 
   // Throws Error{Fault::missing} if the file's size or time of change is no longer what it was when
   // it was opened: a mapped file that shrinks would end the program at the next read.

@@ -57,7 +57,8 @@ fs::path find_weights(const fs::path& folder) {
   std::error_code error;
   for (auto entry = fs::directory_iterator(folder, error);
        !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    const fs::path name = entry->path().filename();
+    fs::path name = entry->path().filename();
+    if (name.extension() == ".part0") name = name.stem();
     if (is_weights_name(name)) found.push_back(name.string());
   }
   if (error) {
@@ -96,10 +97,13 @@ struct Checkpoint::Digest {
 Checkpoint Checkpoint::open(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) {
+  if (path.extension() == ".part0") return open(path.parent_path() / path.stem());
+  const bool parts = is_in_parts(path);
+  if (status.type() == fs::file_type::not_found && !parts) {
     fail(Fault::missing, path.string() + ": no such file or folder");
   }
-  if (error) fail(Fault::missing, path.string() + ": cannot be examined: " + error.message());
+  if (error && !parts)
+    fail(Fault::missing, path.string() + ": cannot be examined: " + error.message());
 
   Checkpoint checkpoint;
   checkpoint.path_ = path;
@@ -129,7 +133,11 @@ void Checkpoint::open_weights(const fs::path& weights) {
     source_ = open_shards(weights, files_, warnings_);
   } else {
     source_ = open_weights_file(weights, warnings_);
-    files_.push_back(weights);
+    if (is_in_parts(weights)) {
+      files_ = parts_of(weights);
+    } else {
+      files_.push_back(weights);
+    }
   }
   const std::vector<TensorInfo>& all = source_->tensors();
   places_.reserve(all.size());
@@ -148,7 +156,14 @@ std::string Checkpoint::sha256() const {
     Sha256 digest;
     for (const fs::path& path : files_) {
       const MappedFile file = MappedFile::open(path);
-      digest.update(file.bytes());
+      // A large file need not stand in memory as a whole for this.
+      constexpr std::size_t kStep = std::size_t{64} << 20;
+      for (auto rest = file.bytes(); !rest.empty();) {
+        const auto step = rest.first(std::min(kStep, rest.size()));
+        digest.update(step);
+        file.not_needed(step);
+        rest = rest.subspan(step.size());
+      }
       file.check_unchanged();
     }
     digest_->hex = digest.hex();

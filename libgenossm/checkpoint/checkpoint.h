@@ -3,10 +3,11 @@
 // open() takes a folder (config.json + weights: model.safetensors, model.safetensors.index.json
 // with its shards, pytorch_model.bin, pytorch_model.bin.index.json, or one *.safetensors, *.pt,
 // *.pth, *.bin, *.ckpt; of several the only one that is called model, pytorch_model, weights,
-// checkpoint, ckpt or last) or a weights file or index with config.json beside it. The form is told
-// by content. Nothing in a file is ever executed, and no size from a file is used before it is
-// checked. Errors: Fault::missing (4) when there is nothing to open or it cannot be read,
-// Fault::checkpoint (6) for everything else, an incomplete set of shards among it.
+// checkpoint, ckpt or last) or a weights file or index with config.json beside it. A file may be
+// cut into NAME.part0, NAME.part1 and so on. The form is told by content. Nothing in a file is ever
+// executed, and no size from a file is used before it is checked. Errors: Fault::missing (4) when
+// there is nothing to open or it cannot be read, Fault::checkpoint (6) for everything else, an
+// incomplete set of shards among it.
 #pragma once
 
 #include <filesystem>

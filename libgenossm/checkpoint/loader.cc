@@ -5,6 +5,7 @@
 
 #include "kernels/core/error.h"
 #include "libgenossm/base/text.h"
+#include "libgenossm/checkpoint/torch_file.h"
 
 namespace genossm {
 namespace {
@@ -61,7 +62,22 @@ bool Loader::accept(const std::string& name, const std::vector<Index>& shape, Pr
 void Loader::bind(Tensor& target, const std::string& name, const std::vector<Index>& shape,
                   Presence presence) {
   std::size_t index = 0;
-  if (!accept(name, shape, presence, index)) return;
+  if (accept(name, shape, presence, index)) fill(target, index, shape);
+}
+
+void Loader::bind_matrix(Tensor& target, const std::string& name, const std::vector<Index>& shape) {
+  std::size_t index = 0;
+  if (!accept(name, shape, Presence::required, index)) return;
+  const DType type = checkpoint_.tensors()[index].dtype;
+  const bool readable = type == DType::f32 || type == DType::bf16 || type == DType::f16;
+  const auto place = readable ? checkpoint_.source().place(index) : std::nullopt;
+  if (!place) return fill(target, index, shape);
+  target.shape = shape;
+  target.file = place->file;
+  target.stored = {place->data, type, shape[0], shape[1]};
+}
+
+void Loader::fill(Tensor& target, std::size_t index, const std::vector<Index>& shape) {
   const TensorInfo& info = checkpoint_.tensors()[index];
   if (!is_floating(info.dtype)) {
     mistyped_.push_back(shown(info.name) + " is " + std::string(name_of(info.dtype)) +
@@ -103,6 +119,27 @@ std::optional<std::vector<std::int64_t>> Loader::integers(const std::string& nam
   }
   checkpoint_.source().read_i64(*index, values);
   return values;
+}
+
+std::vector<float> Loader::nested(const std::string& name, const std::string& tensor) {
+  const auto bytes = checkpoint_.source().blob(prefix_ + name);
+  if (!bytes) return {};
+  const std::string label = checkpoint_.label() + ": " + shown(name);
+  std::vector<std::string> warnings;  // its other entries are nobody's concern
+  const auto inside = open_torch_file(MappedFile::copy_of(*bytes, label), warnings);
+  for (std::size_t i = 0; i < inside->tensors().size(); ++i) {
+    const TensorInfo& info = inside->tensors()[i];
+    if (info.name != tensor) continue;
+    // A handful of numbers; a megabyte of them is no such thing.
+    if (!is_floating(info.dtype) || info.elements() > 1 << 18) {
+      fail(Fault::checkpoint, label + ": " + shown(tensor) + " is " + shape_text(info.shape) +
+                                  ", want a few floating point numbers");
+    }
+    std::vector<float> values(static_cast<std::size_t>(info.elements()));
+    inside->read_f32(i, values);
+    return values;
+  }
+  return {};
 }
 
 void Loader::finish() const {

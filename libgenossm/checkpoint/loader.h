@@ -19,7 +19,10 @@ class Loader : public Binder {
   // allocated before the shape is known to be the one wanted.
   void bind(Tensor& target, const std::string& name, const std::vector<Index>& shape,
             Presence presence = Presence::required) override;
+  void bind_matrix(Tensor& target, const std::string& name,
+                   const std::vector<Index>& shape) override;
   void ignore(const std::string& name, const std::vector<Index>& shape) override;
+  std::vector<float> nested(const std::string& name, const std::string& tensor) override;
   bool has(const std::string& name) const override;
   std::optional<std::vector<Index>> shape_of(const std::string& name) const override;
   std::optional<std::vector<std::int64_t>> integers(const std::string& name) override;
@@ -30,6 +33,7 @@ class Loader : public Binder {
 
  private:
   std::optional<std::size_t> find(const std::string& name) const;
+  void fill(Tensor& target, std::size_t index, const std::vector<Index>& shape);
   bool accept(const std::string& name, const std::vector<Index>& shape, Presence presence,
               std::size_t& index);
 

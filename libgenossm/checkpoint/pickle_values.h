@@ -22,7 +22,9 @@ struct PickleValue {
     none,
     flag,     // number
     integer,  // number
-    other,    // a float, bytes, an integer of more than 64 bits, a set: never looked at
+    other,    // a float, an integer of more than 64 bits, a set: never looked at
+    bytes,    // pickle bytes [first, first + count); number 1: a text whose letters are the bytes
+    file,     // a BytesIO, once it is set the same as bytes; before, count is 0
     text,     // pickle bytes [first, first + count)
     list,     // items
     tuple,    // items

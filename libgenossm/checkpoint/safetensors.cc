@@ -186,6 +186,11 @@ class SafetensorsFile : public TensorSource {
     convert_to_i64(header_.tensors[i].dtype, data(i), 1, checked_count(i, out.size()), out.data());
   }
 
+  std::optional<Place> place(std::size_t i) const override {
+    file_.check_unchanged();
+    return Place{file_, data(i)};
+  }
+
  private:
   const std::byte* data(std::size_t i) const { return file_.bytes().data() + header_.begin[i]; }
 

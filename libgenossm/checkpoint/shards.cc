@@ -32,15 +32,24 @@ class Shards : public TensorSource {
   void read_i64(std::size_t i, std::span<std::int64_t> out) const override {
     places_[i].source->read_i64(places_[i].index, out);
   }
+  std::optional<std::span<const std::byte>> blob(const std::string& name) const override {
+    for (const auto& source : sources_) {
+      if (const auto found = source->blob(name)) return found;
+    }
+    return std::nullopt;
+  }
+  std::optional<Place> place(std::size_t i) const override {
+    return places_[i].source->place(places_[i].index);
+  }
 
  private:
-  struct Place {
+  struct Where {
     const TensorSource* source;
     std::size_t index;
   };
   std::vector<std::shared_ptr<const TensorSource>> sources_;
   std::vector<TensorInfo> infos_;
-  std::vector<Place> places_;
+  std::vector<Where> places_;
 };
 
 class ShardReader {

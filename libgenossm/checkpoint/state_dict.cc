@@ -116,6 +116,10 @@ class Finder {
         return;
       }
       const std::string name(values_.text(key));
+      if (value.kind == Kind::file && value.count > 0) {
+        out.blobs.push_back({name, bytes_of(value)});
+        return;
+      }
       if (value.kind != Kind::tensor) {
         passed_over.push_back(shown(name));
         return;
@@ -129,6 +133,26 @@ class Finder {
       out.warnings.push_back(origin_ +
                              ": entries that are no tensors, passed over: " + listed(passed_over));
     }
+  }
+
+  // What the file object holds. Bytes that were written as a text are UTF-8 of Latin-1: each one or
+  // two bytes long.
+  std::vector<std::byte> bytes_of(const PickleValue& value) const {
+    const std::string_view text = values_.text(value);
+    std::vector<std::byte> out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      auto c = static_cast<unsigned char>(text[i]);
+      if (value.number == 1 && c >= 0x80) {
+        if ((c & 0xfcu) != 0xc0u || i + 1 == text.size() ||
+            (static_cast<unsigned char>(text[i + 1]) & 0xc0u) != 0x80u) {
+          stop("a file object whose bytes are no Latin-1");
+        }
+        c = static_cast<unsigned char>(c << 6 | (static_cast<unsigned char>(text[++i]) & 0x3fu));
+      }
+      out.push_back(static_cast<std::byte>(c));
+    }
+    return out;
   }
 
   void check_unique(const std::vector<TorchTensor>& tensors) const {

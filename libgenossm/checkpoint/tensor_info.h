@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/core/dtype.h"
+#include "libgenossm/base/mapped_file.h"
 
 namespace genossm {
 
@@ -28,6 +30,18 @@ class TensorSource {
   virtual void read_f32(std::size_t i, std::span<float> out) const = 0;
   // Converts an integer tensor (I64, I32, I16, I8, U8, BOOL) to int64.
   virtual void read_i64(std::size_t i, std::span<std::int64_t> out) const = 0;
+  // Where the elements of tensor i lie one after the other, row-major, checked; none if they do
+  // not.
+  struct Place {
+    MappedFile file;
+    const std::byte* data;
+  };
+  virtual std::optional<Place> place(std::size_t i) const = 0;
+  // A file that is stored within this one under a name (see torch_pickle.h); none if there is none.
+  virtual std::optional<std::span<const std::byte>> blob(const std::string& name) const {
+    static_cast<void>(name);
+    return std::nullopt;
+  }
 };
 
 std::string shape_text(const std::vector<Index>& shape);  // "[3, 4]"

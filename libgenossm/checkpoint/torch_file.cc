@@ -63,6 +63,7 @@ class TorchFile : public TensorSource {
     StateDict state =
         read_torch_pickle(file_.bytes().subspan(pickle.offset, pickle.size), storages, origin_);
     tensors_ = std::move(state.tensors);
+    blobs_ = std::move(state.blobs);
     for (std::string& warning : state.warnings) warnings.push_back(std::move(warning));
     for (const TorchTensor& tensor : tensors_) {
       infos_.push_back({tensor.name, tensor.dtype, tensor.size});
@@ -77,6 +78,24 @@ class TorchFile : public TensorSource {
   }
   void read_i64(std::size_t i, std::span<std::int64_t> out) const override {
     read(i, out, convert_to_i64);
+  }
+
+  std::optional<std::span<const std::byte>> blob(const std::string& name) const override {
+    for (const TorchBlob& blob : blobs_) {
+      if (blob.name == name) return std::span<const std::byte>(blob.bytes);
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Place> place(std::size_t i) const override {
+    file_.check_unchanged();
+    const TorchTensor& tensor = tensors_[i];
+    if (!is_contiguous(tensor)) return std::nullopt;
+    check_storage(tensor.storage);
+    const ZipMember& member = members_[tensor.storage];
+    const std::byte* data = file_.bytes().data() + member.offset;
+    file_.not_needed({data, member.size});  // the check has read all of it
+    return Place{file_, data + tensor.offset * size_of(tensor.dtype)};
   }
 
  private:
@@ -147,14 +166,19 @@ class TorchFile : public TensorSource {
     return storages;
   }
 
+  // Once a storage: several tensors may be views of it, and none need be read twice.
+  void check_storage(std::size_t storage) const {
+    std::call_once(checked_[storage],
+                   [&] { check_crc(file_.bytes(), members_[storage], origin_); });
+  }
+
   template <class To, class Convert>
   void read(std::size_t i, std::span<To> out, Convert convert) const {
     file_.check_unchanged();
     const TorchTensor& tensor = tensors_[i];
     const Index elements = checked_elements(infos_[i], out.size());
     const ZipMember& member = members_[tensor.storage];
-    // Once a storage: several tensors may be views of it, and none need be read twice.
-    std::call_once(checked_[tensor.storage], [&] { check_crc(file_.bytes(), member, origin_); });
+    check_storage(tensor.storage);
     const std::byte* data = file_.bytes().data() + member.offset;
     const Index size = size_of(tensor.dtype);
     if (is_contiguous(tensor)) {
@@ -171,6 +195,7 @@ class TorchFile : public TensorSource {
   std::vector<ZipMember> members_;  // of the storages
   std::vector<TorchTensor> tensors_;
   std::vector<TensorInfo> infos_;
+  std::vector<TorchBlob> blobs_;
   std::unique_ptr<std::once_flag[]> checked_;  // one a storage: its CRC was looked at
 };
 

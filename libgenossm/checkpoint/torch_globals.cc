@@ -43,9 +43,9 @@ constexpr std::array kRows = {
     Row{"torch", "bool", {dtype, DType::boolean}},
     Row{"torch", "Size", {size}},
     Row{"torch", "device", {quiet}},
-    Row{"_codecs", "encode", {quiet}},
+    Row{"_codecs", "encode", {encode}},
     Row{"typing", "Any", {opaque}},
-    Row{"_io", "BytesIO", {opaque}},
+    Row{"_io", "BytesIO", {bytes_io}},
     Row{"argparse", "Namespace", {opaque}},
     Row{"pathlib", "PosixPath", {opaque}},
 };

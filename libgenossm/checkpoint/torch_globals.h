@@ -17,10 +17,12 @@ enum class TorchGlobal {
   default_dict,
   storage,  // torch.FloatStorage and its like; `dtype` says which
   untyped_storage,
-  dtype,   // torch.float32 and its like
-  size,    // torch.Size: its only argument, a tuple
-  quiet,   // makes a value that no weight can need and that is not worth a word
-  opaque,  // makes a value of a class that is not known here; kept unread, with a warning
+  dtype,     // torch.float32 and its like
+  size,      // torch.Size: its only argument, a tuple
+  encode,    // _codecs.encode: bytes as protocol 2 writes them, a text and the name latin1
+  bytes_io,  // _io.BytesIO: holds bytes, set by BUILD
+  quiet,     // makes a value that no weight can need and that is not worth a word
+  opaque,    // makes a value of a class that is not known here; kept unread, with a warning
 };
 
 struct TorchName {

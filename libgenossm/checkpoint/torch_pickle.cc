@@ -241,8 +241,12 @@ class Machine {
         return true;
       }
       case 'b': {
-        pop();
-        const PickleValue& target = at(top());
+        const ValueId state = pop();
+        PickleValue& target = out_.values[top()];
+        if (target.kind == Kind::file) {
+          fill_file(target, state);
+          return true;
+        }
         if (target.kind != Kind::opaque && !(target.kind == Kind::dict && target.ordered)) {
           stop("refused: BUILD on a value that has no state");
         }
@@ -322,8 +326,9 @@ class Machine {
     push({.kind = Kind::text, .first = begin, .count = static_cast<std::uint32_t>(length)});
   }
   void push_bytes(std::uint64_t length) {
+    const auto begin = static_cast<std::uint32_t>(at_);
     skip(length);
-    push({.kind = Kind::other});
+    push({.kind = Kind::bytes, .first = begin, .count = static_cast<std::uint32_t>(length)});
   }
 
   // Values above the last mark: only these may be popped.
@@ -467,7 +472,10 @@ class Machine {
         return push({.kind = Kind::opaque});
       }
       case TorchGlobal::quiet:
+      case TorchGlobal::encode:
         return push({.kind = Kind::opaque});
+      case TorchGlobal::bytes_io:
+        return push({.kind = Kind::file});
       case TorchGlobal::ordered_dict:
         if (at(arguments).count != 0)
           stop("refused: " + std::string(op) + " of OrderedDict with arguments");
@@ -503,6 +511,18 @@ class Machine {
         }
         return push_id(items[0]);
       }
+      case TorchGlobal::encode: {
+        std::array<ValueId, 2> items{};
+        if (at(arguments).kind == Kind::tuple && at(arguments).count == 2 &&
+            items_of(arguments, items, "encode") == 2 && at(items[0]).kind == Kind::text &&
+            at(items[1]).kind == Kind::text && out_.text(at(items[1])) == "latin1") {
+          PickleValue bytes = at(items[0]);
+          bytes.kind = Kind::bytes;
+          bytes.number = 1;
+          return push(bytes);
+        }
+        return make_object(callee, arguments, "REDUCE");
+      }
       case TorchGlobal::ordered_dict:
         if (at(arguments).kind == Kind::tuple && at(arguments).count == 1)
           return dict_of_pairs(arguments);
@@ -510,6 +530,16 @@ class Machine {
       default:
         return make_object(callee, arguments, "REDUCE");
     }
+  }
+
+  // The state of a BytesIO: (bytes, position, attributes). No bytes are written as another object,
+  // and leave it as it is.
+  void fill_file(PickleValue& file, ValueId state) {
+    std::array<ValueId, 3> items{};
+    if (items_of(state, items, "BytesIO") != 3) stop("refused: not the state of a BytesIO");
+    if (at(items[0]).kind != Kind::bytes) return;
+    file = at(items[0]);
+    file.kind = Kind::file;
   }
 
   // OrderedDict([(key, value), ...]): the form of protocol 2 writers of old Pythons.

@@ -31,14 +31,21 @@ struct TorchTensor {
   std::vector<Index> size, stride;
 };
 
+// Bytes that the file keeps under a name, a file within the file: a BytesIO object.
+struct TorchBlob {
+  std::string name;
+  std::vector<std::byte> bytes;
+};
+
 struct StateDict {
   std::vector<TorchTensor> tensors;  // in the order of the file; every element lies in its storage
+  std::vector<TorchBlob> blobs;
   std::vector<std::string> warnings;
 };
 
 // `storages` sorted by key. The tensors are those of the top-level dictionary, or of its
-// "state_dict", "model", "module" or "model_state_dict"; entries that are no tensors are passed
-// over. Throws Error{Fault::checkpoint}. A pure function of its arguments.
+// "state_dict", "model", "module" or "model_state_dict"; entries that are neither tensors nor
+// blobs are passed over. Throws Error{Fault::checkpoint}. A pure function of its arguments.
 StateDict read_torch_pickle(Bytes pickle, const std::vector<TorchStorage>& storages,
                             const std::string& origin);
 

@@ -30,9 +30,22 @@ std::string_view foreign_form(std::string_view text) {
 
 }  // namespace
 
+bool is_in_parts(const std::filesystem::path& path) {
+  return !std::filesystem::exists(path) && std::filesystem::exists(path.string() + ".part0");
+}
+
+std::vector<std::filesystem::path> parts_of(const std::filesystem::path& path) {
+  std::vector<std::filesystem::path> parts;
+  for (int i = 0;; ++i) {
+    std::filesystem::path part = path.string() + ".part" + std::to_string(i);
+    if (!std::filesystem::exists(part)) return parts;
+    parts.push_back(std::move(part));
+  }
+}
+
 std::shared_ptr<const TensorSource> open_weights_file(const std::filesystem::path& path,
                                                       std::vector<std::string>& warnings) {
-  MappedFile file = MappedFile::open(path);
+  MappedFile file = is_in_parts(path) ? MappedFile::open_parts(path) : MappedFile::open(path);
   const std::string_view text = file.text();
   // A safetensors file may begin with any byte, the length of its header; its ninth byte is fixed,
   // and in a ZIP file that byte is the compression method, never {.

@@ -567,7 +567,7 @@ JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& op
       *source,
       [&](const MatrixSpec& spec) -> std::unique_ptr<MatrixWriter> {
         // The output's name is taken first: whoever has it is the one that works on it.
-        auto file = keep.shards > 0 ? nullptr : open_matrix(options.output, spec);
+        auto file = keep.shards > 0 ? nullptr : open_matrix(own_output(options.output), spec);
         Facts facts = run.facts();
         facts.emplace_back("type", matrix_type(options.output));
         const Facts more = facts_of(spec);

@@ -72,15 +72,14 @@ std::string feature_key(const OpenedModel& model, const HeadRecipe& recipe,
     add(sum, std::to_string(sequence.size()) + "\n");
     add(sum, sequence);
   }
-  return json_line(
-      {{"features", "1"},
-       {"machine", json_text(machine)},
-       {"device", json_text(model.model.card().cuda ? "cuda" : "cpu")},
-       {"model_sha256", json_text(model.sha256)},
-       {"precision", json_text(model.model.card().precision == Precision::fp32 ? "fp32" : "bf16")},
-       {"recipe", recipe_json(recipe)},
-       {"sequences", std::to_string(sequences.size())},
-       {"sequences_sha256", json_text(sum.hex())}});
+  return json_line({{"features", "1"},
+                    {"machine", json_text(machine)},
+                    {"device", json_text(model.model.card().cuda ? "cuda" : "cpu")},
+                    {"model_sha256", json_text(model.sha256)},
+                    {"precision", json_text(name_of(model.model.card().precision))},
+                    {"recipe", recipe_json(recipe)},
+                    {"sequences", std::to_string(sequences.size())},
+                    {"sequences_sha256", json_text(sum.hex())}});
 }
 
 }  // namespace genossm

@@ -32,6 +32,14 @@ class GenerateRun {
     request.chunk = options.run.chunk;
     request.memory = options.run.memory;
     request.threads = options.run.threads;
+    // All of the sequence stays in memory where the model attends to all of it.
+    Index longest = 0;
+    for (const std::string& prompt : prompts_) {
+      longest = std::max(longest, static_cast<Index>(prompt.size()));
+    }
+    if (start_) longest = start_->state.position();
+    room_ = longest + options.length;
+    if (model.model.card().history_bytes > 0) request.window = room_;
     plan_ = make_plan(model.model.card(), request);
   }
 
@@ -135,8 +143,9 @@ class GenerateRun {
     logits.layers.clear();
     Session session(model_.model, device, logits, plan_.chunk, plan_.slab);
     std::vector<std::int32_t> unread;
+    if (start_) session.restore(start_->state);
+    session.reserve(room_);
     if (start_) {
-      session.restore(start_->state);
       unread = {start_->last};
     } else {
       const std::string& prompt = prompts_[static_cast<std::size_t>(i / options_.samples)];
@@ -193,6 +202,7 @@ class GenerateRun {
   std::uint64_t seed_ = 0;
   std::optional<GenerateState> start_;
   Plan plan_;
+  Index room_ = 0;  // tokens of the longest sequence
   JobReport report_;
   std::mutex mutex_;
   Index done_ = 0;

@@ -48,7 +48,7 @@ GenerateState parse_generate_state(std::string_view bytes, const OpenedModel& mo
   std::memcpy(&s.last, at + 16, 4);
   const Card& card = model.model.card();
   try {
-    s.state = State::parse(bytes.substr(head), card.state_floats);
+    s.state = State::parse(bytes.substr(head), model.model);
   } catch (const Error& error) {
     fail(Fault::input, name + ": " + error.what());
   }

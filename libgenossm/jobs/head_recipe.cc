@@ -24,12 +24,14 @@ std::string recipe_json(const HeadRecipe& recipe) {
     if (layers.size() > 1) layers += ", ";
     layers += json_text(layer_text(layer));
   }
-  return json_line({{"layers", layers + "]"},
-                    {"pool", json_text(pool_text(recipe.pool))},
-                    {"strand", json_text(name_of(recipe.strand))},
-                    {"special_tokens", recipe.special_tokens ? "true" : "false"},
-                    {"special_rows", recipe.special_rows ? "true" : "false"},
-                    {"window", std::to_string(recipe.window)}});
+  Provenance facts{{"layers", layers + "]"},
+                   {"pool", json_text(pool_text(recipe.pool))},
+                   {"strand", json_text(name_of(recipe.strand))},
+                   {"special_tokens", recipe.special_tokens ? "true" : "false"},
+                   {"special_rows", recipe.special_rows ? "true" : "false"},
+                   {"window", std::to_string(recipe.window)}};
+  if (recipe.lowercase_upper) facts.emplace_back("lowercase", json_text("upper"));
+  return json_line(facts);
 }
 
 HeadRecipe read_recipe(const Json& json) {
@@ -58,6 +60,7 @@ HeadRecipe read_recipe(const Json& json) {
   if (recipe.pool.empty()) fail(Fault::checkpoint, json.where() + ": pool is none");
   recipe.special_tokens = json.flag("special_tokens", false);
   recipe.special_rows = json.flag("special_rows", false);
+  recipe.lowercase_upper = json.text("lowercase", "published") == "upper";
   return recipe;
 }
 

@@ -13,8 +13,9 @@ struct HeadRecipe {
   PoolParts pool{PoolPart{}};
   StrandMode strand = StrandMode::forward;
   bool special_tokens = false;
-  bool special_rows = false;  // rows of special tokens are pooled too (published heads)
-  Index window = 0;           // bases that the model sees at once; 0: the whole sequence
+  bool special_rows = false;     // rows of special tokens are pooled too (published heads)
+  bool lowercase_upper = false;  // see read_upper()
+  Index window = 0;              // bases that the model sees at once; 0: the whole sequence
 };
 
 // Options that make embed() follow the recipe.

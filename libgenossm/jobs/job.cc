@@ -58,12 +58,16 @@ std::string json_line(const Provenance& pairs) {
   return out + "}";
 }
 
+const char* name_of(Precision precision) { return precision == Precision::fp32 ? "fp32" : "bf16"; }
+
 Provenance provenance_of(const OpenedModel& model) {
   const Card& card = model.model.card();
-  return {{"model", json_text(model.name)},
-          {"model_sha256", json_text(model.sha256)},
-          {"family", json_text(card.family)},
-          {"precision", json_text(card.precision == Precision::fp32 ? "fp32" : "bf16")}};
+  Provenance facts{{"model", json_text(model.name)},
+                   {"model_sha256", json_text(model.sha256)},
+                   {"family", json_text(card.family)},
+                   {"precision", json_text(name_of(card.precision))}};
+  if (model.lowercase_upper) facts.emplace_back("lowercase", json_text("upper"));
+  return facts;
 }
 
 namespace {

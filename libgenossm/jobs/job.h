@@ -45,6 +45,8 @@ StrandMode parse_strand(const std::string& text);
 // The window in bases for this model and these options, before special tokens.
 Index window_of(const OpenedModel& model, const RunOptions& options);
 
+const char* name_of(Precision precision);  // "fp32", "bf16", as headers say
+
 // Key-value pairs as one line of JSON, in the order given. Values are JSON already (see
 // json_text()).
 using Provenance = std::vector<std::pair<std::string, std::string>>;

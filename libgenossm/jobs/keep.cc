@@ -235,6 +235,13 @@ std::string part_path(const std::string& output, Index shard, Index shards) {
   return path + ".shard-" + std::to_string(shard) + "-of-" + std::to_string(shards);
 }
 
+OutputRequest own_output(const OutputRequest& output) {
+  OutputRequest own = output;
+  std::error_code ignored;
+  own.force = own.force || std::filesystem::is_regular_file(journal_path(output.path), ignored);
+  return own;
+}
+
 bool keeps_journal(const KeepOptions& keep, const SourceOptions& source,
                    const OutputRequest& output) {
   const bool out = is_standard_output(output.path) || is_device(output.path);

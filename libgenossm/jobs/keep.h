@@ -116,6 +116,11 @@ class JobJournal {
   std::unique_ptr<Journal> journal_;
 };
 
+// The request as a job with a journal opens it: where a journal stands, the output is our own
+// unfinished run's, which may have given one of its files its name before it was killed. Whether it
+// is of this job is seen when the journal is opened, before anything is replaced.
+OutputRequest own_output(const OutputRequest& output);
+
 // Whether the options ask for a journal at all: not for streams in or out. Removes one that is
 // there where none is wanted. Throws Fault::usage for --shard and --resume require with streams.
 bool keeps_journal(const KeepOptions& keep, const SourceOptions& source,

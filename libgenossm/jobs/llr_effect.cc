@@ -370,6 +370,10 @@ class LlrEffect final : public EffectScorer {
     for (Index r = 0; r < n; ++r) {
       const char base = bases[static_cast<std::size_t>(first + r + 1 - begin)];
       const int index = Tokenizer::base_index(base);
+      if (options_.full_alphabet && model_.tokenizer->every_letter()) {
+        targets[static_cast<std::size_t>(r)] = model_.tokenizer->token(base);
+        continue;
+      }
       if (index < 0) continue;
       targets[static_cast<std::size_t>(r)] =
           options_.full_alphabet ? model_.tokenizer->acgt()[static_cast<std::size_t>(index)]

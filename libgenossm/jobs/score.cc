@@ -13,6 +13,7 @@
 #include "libgenossm/output/frames.h"
 #include "libgenossm/output/kept_tracks.h"
 #include "libgenossm/runtime/windows.h"
+#include "libgenossm/tokenizer/nucleotide.h"
 
 namespace genossm {
 namespace {
@@ -214,6 +215,11 @@ class ScoreRun {
            "--logo-hub speaks of A, C, G and T at every base: it does not go with "
            "--per-record, --token-ids or --alphabet full");
     }
+    if (options_.bos && (ids_ || masked() || !model_.tokenizer->bos())) {
+      fail(Fault::usage,
+           "--bos on: only causal models whose tokenizer has a token for the beginning "
+           "of a text, and no --token-ids");
+    }
     if (masked() && ids_) fail(Fault::usage, "--masked works on sequences, not on --token-ids");
     if (masked() && !model_.tokenizer->mask()) {
       fail(Fault::checkpoint, model_.path.string() + ": the tokenizer has no [MASK]");
@@ -247,6 +253,7 @@ class ScoreRun {
       p.emplace_back("track", json_text(tracks));
     }
     p.emplace_back("alphabet", json_text(full() ? "full" : "acgt"));
+    if (options_.bos) p.emplace_back("bos", "true");
     p.emplace_back("strand", json_text(name_of(strand_)));
     p.emplace_back("window", std::to_string(window_));
     p.emplace_back("stride", std::to_string(stride()));
@@ -297,19 +304,20 @@ class ScoreRun {
   // The output's name is taken first: whoever has it is the one that works on it.
   void open_output(const SequenceSource& source, const std::optional<Survey>& found, bool kept) {
     const bool part = options_.run.keep.shards > 0;
+    const OutputRequest request = kept ? own_output(options_.output) : options_.output;
     Facts facts = provenance();
     facts.emplace_back("type", type_);
     facts.emplace_back("per record", options_.per_record ? "true" : "false");
     if (options_.per_record) {
       const std::vector<std::string> lines = table_lines();
-      if (!part) table_ = open_table(options_.output, lines);
+      if (!part) table_ = open_table(request, lines);
       if (!kept) return;
       for (auto& fact : facts_of_table(lines)) facts.push_back(std::move(fact));
       go_on(*found, std::move(facts));
       table_ = std::make_unique<KeptTable>(std::move(table_), *journal_);
     } else {
       const TrackSpec spec = track_spec(source);
-      if (!part) tracks_ = open_tracks(options_.output, type_, spec);
+      if (!part) tracks_ = open_tracks(request, type_, spec);
       if (!kept) return;
       for (auto& fact : facts_of(spec)) facts.push_back(std::move(fact));
       go_on(*found, std::move(facts));
@@ -408,10 +416,12 @@ class ScoreRun {
       // The other strand is cut into the mirror image of the same windows.
       const Index begin = reverse ? length - w.end : w.begin;
       unit.tokens = read(open, begin, begin + unit.length, reverse);
-      // Row r has seen r + 1 bases of the window and speaks of the next one.
-      Piece piece{open, w.begin + 1, from, to, reverse};
+      // Row r has seen r + 1 bases of the window and speaks of the next one; r behind a bos.
+      const Index first = options_.bos ? w.begin : w.begin + 1;
+      if (options_.bos) unit.tokens = shifted(std::move(unit.tokens));
+      Piece piece{open, first, from, to, reverse};
       if (reverse) {
-        piece.origin = length - 1 - (w.begin + 1);
+        piece.origin = length - 1 - first;
       }
       if (!reverse && resumed && place_.tokens > 0 && from == open->begin) {
         unit.start = place_.tokens;
@@ -425,6 +435,17 @@ class ScoreRun {
       queue(std::move(unit), std::move(piece));
       if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
     }
+  }
+
+  // The same tokens one place later, behind the beginning of a text.
+  Unit::Read shifted(Unit::Read plain) const {
+    const std::int32_t bos = *model_.tokenizer->bos();
+    return [plain = std::move(plain), bos](Index begin, std::span<std::int32_t> out) {
+      if (out.empty()) return;
+      if (begin > 0) return plain(begin - 1, out);
+      out[0] = bos;
+      if (out.size() > 1) plain(0, out.subspan(1));
+    };
   }
 
   void add_masked(const std::shared_ptr<Open>& open, bool reverse) {
@@ -497,7 +518,11 @@ class ScoreRun {
   // The position of base i in the alphabet as the piece's strand reads it, -1 for none.
   std::int32_t target(Open& open, Index i, bool reverse) const {
     if (open.ids) return (*open.ids)[static_cast<std::size_t>(i)];
-    const int index = Tokenizer::base_index(open.bases->at(i));
+    const char base = open.bases->at(i);
+    if (full() && model_.tokenizer->every_letter()) {
+      return model_.tokenizer->token(reverse ? complement(base) : base);
+    }
+    const int index = Tokenizer::base_index(base);
     if (index < 0) return -1;
     if (full()) {
       const std::int32_t token =

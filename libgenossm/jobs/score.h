@@ -25,6 +25,8 @@ struct ScoreOptions {
   bool masked = false;
   bool per_record = false;
   bool full_alphabet = false;
+  bool bos =
+      false;  // causal: a window begins with the tokenizer's bos(), which predicts its first base
   std::vector<Track> tracks{Track::logp};
   OutputRequest output;
   Provenance provenance;

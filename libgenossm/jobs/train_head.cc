@@ -233,7 +233,7 @@ class Run {
     file.recipe = options_.recipe;
     file.model = model_.name;
     file.model_sha256 = model_.sha256;
-    file.precision = model_.model.card().precision == Precision::fp32 ? "fp32" : "bf16";
+    file.precision = name_of(model_.model.card().precision);
     file.alphabet = model_.alphabet_acgt ? "acgt" : "full";
     file.shortest = shortest_;
     file.longest = longest_;

@@ -76,6 +76,11 @@ class VariantsRun {
                    json_text(options_.ref_mismatch == RefMismatch::skip    ? "skip"
                              : options_.ref_mismatch == RefMismatch::error ? "error"
                                                                            : "use-vcf"));
+    SourceOptions files;
+    files.inputs = {options_.input};
+    files.fasta_ref = options_.reference;
+    const bool kept = keeps_journal(options_.effect.run.keep, files, options_.output);
+    const OutputRequest request = kept ? own_output(options_.output) : options_.output;
     const std::string type = output_type(
         options_.output, {"vcf", "vcf.gz", "bcf", "tsv", "tsv.gz", "npz", "npy"}, "vcf");
     if (type == "npz" || type == "npy") {
@@ -89,12 +94,12 @@ class VariantsRun {
       spec.name = "features";
       spec.columns = scorer_->feature_columns();
       spec.provenance = json_line(p);
-      features_ = open_matrix(options_.output, spec);
-      go_on(p, type);
+      features_ = open_matrix(request, spec);
+      if (kept) go_on(p, type);
       return;
     }
     VariantOutput output;
-    output.request = options_.output;
+    output.request = request;
     output.index = options_.index == "auto" ? "csi" : options_.index;
     output.provenance = json_line(p);
     output.fields = fields_;
@@ -104,17 +109,13 @@ class VariantsRun {
       }
     }
     variants_ = open_variants(output, reader_->header());
-    go_on(p, type);
+    if (kept) go_on(p, type);
   }
 
   // The output has its name taken; now its journal, if it has one. What is kept of a record are the
   // numbers alone: the record is read again when the output is written.
   void go_on(const Provenance& provenance, const std::string& type) {
-    SourceOptions files;
-    files.inputs = {options_.input};
-    files.fasta_ref = options_.reference;
     const KeepOptions& keep = options_.effect.run.keep;
-    if (!keeps_journal(keep, files, options_.output)) return;
     Facts facts = provenance;
     facts.emplace_back("type", type);
     facts.emplace_back("index", options_.index);

@@ -4,10 +4,11 @@
 #include <vector>
 
 #include "kernels/activation/activation.h"
-#include "kernels/norm/norm.h"
+#include "libgenossm/model/blocks/attention.h"
 #include "libgenossm/model/blocks/hyena.h"
 #include "libgenossm/model/blocks/mamba1.h"
 #include "libgenossm/model/blocks/mamba2.h"
+#include "libgenossm/model/blocks/striped.h"
 
 namespace genossm {
 namespace {
@@ -19,6 +20,9 @@ std::unique_ptr<Mixer> make(const Placement& place, const MixerSpec& spec,
         using Spec = std::decay_t<decltype(m)>;
         if constexpr (std::is_same_v<Spec, HyenaSpec>) {
           return nullptr;
+        } else if constexpr (std::is_same_v<Spec, StripedSpec> ||
+                             std::is_same_v<Spec, AttentionSpec>) {
+          return make_mixer(place, m);
         } else {
           return make_mixer(place, m, std::get<Spec>(projections));
         }
@@ -39,7 +43,8 @@ std::vector<Piece> cut(std::span<const Piece> pieces, Index begin, Index end, bo
     const Index from = std::max(piece.begin, begin), to = std::min(piece.end, end);
     if (from >= to) continue;
     const bool starts = reverse ? piece.end <= end : piece.begin >= begin;
-    out.push_back({from - begin, to - begin, piece.state, piece.fresh && starts});
+    out.push_back({from - begin, to - begin, piece.state, piece.fresh && starts, piece.history,
+                   piece.position + from - piece.begin});
   }
   if (reverse) std::reverse(out.begin(), out.end());
   return out;
@@ -48,13 +53,18 @@ std::vector<Piece> cut(std::span<const Piece> pieces, Index begin, Index end, bo
 }  // namespace
 
 Block::NormWeights::NormWeights(const NormSpec& spec)
-    : rms(spec.rms), eps(spec.eps), weight(copy_of(spec.weight)), bias(copy_of(spec.bias)) {}
+    : kind(!spec.rms       ? NormKind::layer
+           : spec.eps_plus ? NormKind::rms_plus
+                           : NormKind::rms),
+      eps(spec.eps),
+      weight(copy_of(spec.weight)),
+      bias(copy_of(spec.bias)) {}
 
 void Block::NormWeights::run(Device& device, View<const float, 2> x, View<float, 2> y) const {
   launch(device, Norm{.x = x,
                       .weight = view_of(weight),
                       .bias = view_of(bias),
-                      .kind = rms ? Norm::Kind::rms : Norm::Kind::layer,
+                      .kind = kind,
                       .eps = eps,
                       .y = y});
 }
@@ -70,6 +80,7 @@ Block::Block(const Placement& place, const BlockSpec& spec)
   if (spec.mlp) {
     mlp_norm_ = std::make_unique<NormWeights>(*spec.mlp_norm);
     mlp_kind_ = spec.mlp->kind;
+    if (spec.mlp->apart()) gate_ = Linear(place, spec.mlp->gate, Tensor{});
     fc1_ = Linear(place, spec.mlp->fc1, spec.mlp->fc1_bias);
     fc2_ = Linear(place, spec.mlp->fc2, spec.mlp->fc2_bias);
   }
@@ -86,13 +97,14 @@ Index Block::slab_columns() const {
   Index columns = 3 * d_model;
   columns += whole_ ? whole_->scratch_columns()
                     : forward_->projected() + 2 * forward_->mixed() + forward_->scratch_columns();
-  if (mlp_norm_) columns += fc1_.outputs() + fc2_.inputs();
+  if (mlp_norm_) columns += fc1_.outputs() + gate_.outputs() + fc2_.inputs();
   return columns;
 }
 
 Index Block::weight_bytes() const {
   return (whole_ ? whole_->weight_bytes() : forward_->weight_bytes()) +
-         (reverse_ ? reverse_->weight_bytes() : 0) + (mlp_norm_ ? fc1_.bytes() + fc2_.bytes() : 0);
+         (reverse_ ? reverse_->weight_bytes() : 0) +
+         (mlp_norm_ ? fc1_.bytes() + gate_.bytes() + fc2_.bytes() : 0);
 }
 
 std::vector<Product> Block::products() const {
@@ -114,6 +126,7 @@ std::vector<Product> Block::products() const {
     if (!share) add({reverse_->product_out()});
   }
   add({forward_->product_out()});
+  if (gate_.outputs() > 0) add({{&gate_, false}});
   if (mlp_norm_) add({{&fc1_, false}, {&fc2_, true}});
   return all;
 }
@@ -257,6 +270,19 @@ void Block::mlp(Device& device, Scratch& scratch, View<float, 2> x) const {
   fc1_.run(device, n, both);
   if (mlp_kind_ == MlpSpec::Kind::gelu_tanh) {
     launch(device, Activation{.kind = Activation::Kind::gelu_tanh, .x = both, .y = both});
+    fc2_.run(device, both, x, true);
+    return;
+  }
+  if (gate_.outputs() > 0) {
+    const View<float, 2> g = scratch.matrix(kSlotMlpGate, L, F);
+    gate_.run(device, n, g);
+    using Kind = Activation::Kind;
+    launch(device, Activation{.kind = mlp_kind_ == MlpSpec::Kind::apart_silu   ? Kind::silu
+                                      : mlp_kind_ == MlpSpec::Kind::apart_gelu ? Kind::gelu_erf
+                                                                               : Kind::identity,
+                              .x = both,
+                              .gate = g,
+                              .y = both});
     fc2_.run(device, both, x, true);
     return;
   }

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/norm/norm.h"
 #include "libgenossm/model/blocks/linear.h"
 #include "libgenossm/model/mixer.h"
 #include "libgenossm/model/spec.h"
@@ -25,6 +26,7 @@ class Block {
   bool two_way() const { return reverse_ != nullptr; }
   bool whole() const { return whole_ != nullptr; }  // not one piece of a sequence after another
   Index state_size() const { return whole_ ? 0 : forward_->state_size(); }  // floats, one direction
+  Index history_bytes() const { return whole_ ? 0 : forward_->history_bytes(); }  // of a token
   // Floats that a two-way or whole block keeps for every row of the batch beside x, when the batch
   // is longer than a slab.
   Index kept_columns() const;
@@ -59,7 +61,7 @@ class Block {
   void mlp(Device&, Scratch&, View<float, 2> x) const;
 
   struct NormWeights {
-    bool rms = true;
+    NormKind kind = NormKind::rms;
     float eps = 1e-5f;
     Buffer<float> weight, bias;
     explicit NormWeights(const NormSpec& spec);
@@ -74,6 +76,7 @@ class Block {
   std::unique_ptr<NormWeights> mlp_norm_;
   MlpSpec::Kind mlp_kind_ = MlpSpec::Kind::gated_silu;
   Linear fc1_, fc2_;
+  Linear gate_;  // MlpSpec::apart() only
 };
 
 }  // namespace genossm

@@ -73,7 +73,7 @@ struct CudaBlock {
     return std::visit(
         [&](const auto& m) {
           using Spec = std::decay_t<decltype(m)>;
-          if constexpr (std::is_same_v<Spec, HyenaSpec>) {
+          if constexpr (!std::is_same_v<Spec, Mamba1Spec> && !std::is_same_v<Spec, Mamba2Spec>) {
             fail(Fault::internal, "a Hyena block on a GPU");  // refused by Model::make
             return std::unique_ptr<CudaMixer<T>>();
           } else {

@@ -3,6 +3,7 @@
 // (engine.md section 4).
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <vector>
@@ -14,12 +15,16 @@ namespace genossm {
 
 // A stretch of one sequence inside a slab of rows. Rows [begin, end) of the slab; `state` points to
 // state_size() floats of that sequence and direction and is read and written; `fresh`: the stretch
-// starts its sequence, so the state is zeroed first.
+// starts its sequence, so the state is zeroed first. `history`: the layer's rows of that sequence
+// (see History) with room for those of this stretch, whose first token is the sequence's token
+// `position`.
 struct Piece {
   Index begin = 0;
   Index end = 0;
   float* state = nullptr;
   bool fresh = true;
+  std::byte* history = nullptr;
+  Index position = 0;
 };
 
 class Linear;
@@ -33,10 +38,11 @@ struct Product {
 class Mixer {
  public:
   virtual ~Mixer() = default;
-  virtual Index projected() const = 0;        // P, columns of project_in's result
-  virtual Index mixed() const = 0;            // E, columns of mix's result
-  virtual Index state_size() const = 0;       // floats
-  virtual Index scratch_columns() const = 0;  // floats a slab row, for the planner
+  virtual Index projected() const = 0;               // P, columns of project_in's result
+  virtual Index mixed() const = 0;                   // E, columns of mix's result
+  virtual Index state_size() const = 0;              // floats
+  virtual Index history_bytes() const { return 0; }  // of a token; see History
+  virtual Index scratch_columns() const = 0;         // floats a slab row, for the planner
   virtual Index weight_bytes() const = 0;
   virtual bool rows_independent() const = 0;  // see MatmulWeight
 

@@ -15,6 +15,8 @@ void check_length(const Card& card, Index tokens) {
                          " (special tokens count too). Use a smaller --window");
 }
 
+bool has_cuda_version(const ModelSpec& spec) { return spec.longest() == 0 && !spec.striped(); }
+
 Model Model::make(ModelSpec spec, const Placement& place) {
   Model m;
   Card& card = m.card_;
@@ -33,15 +35,32 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.classifier_ = std::move(spec.classifier);
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
-      if (spec.longest() > 0) {
+      if (!has_cuda_version(spec)) {
         fail(Fault::device, spec.family + " models have no CUDA version yet. Use --device cpu");
       }
       m.cuda_ = CudaModel::make(spec, *place.device, place.precision);
       card.cuda = true;
       card.state_floats = m.cuda_->state_floats();
+      for (Index layer = 0; layer < card.layers; ++layer) {
+        m.offsets_.push_back(m.cuda_->state_offset(layer));
+      }
       card.weight_bytes = m.cuda_->weight_bytes();
       card.cuda_row_bytes = m.cuda_->row_bytes();
       return m;
+    }
+  }
+  // Large models are left in their files until a block is made: what all of it will take is known
+  // before.
+  if (place.memory > 0 && spec.striped()) {
+    Placement sketch = place;
+    sketch.sketch = true;
+    Index bytes = 0;
+    for (const BlockSpec& block : spec.blocks) bytes += Block(sketch, block).weight_bytes();
+    if (bytes > place.memory) {
+      const auto mib = [](Index n) { return std::to_string((n + (1 << 20) - 1) >> 20) + " MiB"; };
+      fail(Fault::memory, "not enough memory: the weights alone take " + mib(bytes) +
+                              ", free are " + mib(place.memory) +
+                              ". Use a smaller model or a machine with more memory");
     }
   }
   m.table_ = copy_of(spec.embedding);
@@ -52,6 +71,7 @@ Model Model::make(ModelSpec spec, const Placement& place) {
     block = BlockSpec{};  // its float32 copy is not needed any more
     m.offsets_.push_back(offset);
     offset += made.state_size();
+    card.history_bytes += made.history_bytes();
     card.kept_columns = std::max(card.kept_columns, made.kept_columns());
     card.whole = card.whole || made.whole();
     card.fixed_floats = std::max(card.fixed_floats, made.fixed_floats());
@@ -64,6 +84,19 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.head_ = Linear(place, spec.head.present() ? spec.head : spec.embedding, Tensor{});
   card.weight_bytes += m.head_.bytes() + 4 * m.table_.size();
   return m;
+}
+
+Model Model::sketch(ModelSpec spec, Precision precision) {
+  Device device{Cpu(1)};
+  Placement place{&device, precision};
+  place.sketch = true;
+  return make(std::move(spec), place);
+}
+
+History Model::new_history() const {
+  std::vector<Index> rows;
+  for (const Block& block : blocks_) rows.push_back(block.history_bytes());
+  return History(std::move(rows));
 }
 
 void Model::embed(Device& device, View<const std::int32_t, 1> tokens, View<float, 2> x) const {

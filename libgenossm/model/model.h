@@ -7,6 +7,7 @@
 
 #include "libgenossm/model/block.h"
 #include "libgenossm/model/cuda_model.h"
+#include "libgenossm/model/history.h"
 #include "libgenossm/model/spec.h"
 
 namespace genossm {
@@ -27,10 +28,11 @@ struct Card {
   bool strands_exchanged = false;
   Precision precision = Precision::fp32;
   Index parameters = 0;
-  Index weight_bytes = 0;  // on the device
-  Index state_floats = 0;  // what a causal sequence carries
-  Index kept_columns = 0;  // largest of the blocks
-  Index fixed_floats = 0;  // the same
+  Index weight_bytes = 0;   // on the device
+  Index state_floats = 0;   // what a causal sequence carries
+  Index history_bytes = 0;  // and what it carries for every token; see History
+  Index kept_columns = 0;   // largest of the blocks
+  Index fixed_floats = 0;   // the same
   Index slab_columns = 0;
   bool rows_independent = true;  // see MatmulWeight
   bool cuda = false;             // the weights are on a GPU
@@ -40,10 +42,18 @@ struct Card {
 // Throws Fault::usage where a sequence of so many tokens is longer than the model's filters.
 void check_length(const Card& card, Index tokens);
 
+// Whether Model::make() can place it on a Cuda device.
+bool has_cuda_version(const ModelSpec& spec);
+
 class Model {
  public:
-  // Takes the spec over; throws Fault::shape or Fault::checkpoint when it does not fit together.
+  // Takes the spec over; throws Fault::shape or Fault::checkpoint when it does not fit together,
+  // and Fault::memory where its weights would not fit.
   static Model make(ModelSpec spec, const Placement& place);
+
+  // The same without packed weights, of a spec that need not have values (see random_model.h): its
+  // card alone is of use.
+  static Model sketch(ModelSpec spec, Precision precision);
 
   const Card& card() const { return card_; }
   const std::vector<std::int64_t>& complement() const { return complement_; }
@@ -62,6 +72,8 @@ class Model {
   void head(Device& device, View<const float, 2> hidden, View<float, 2> logits) const;
   // Where a layer's state begins in the state of a causal sequence, in floats.
   Index state_offset(Index layer) const { return offsets_[static_cast<std::size_t>(layer)]; }
+  // Without tokens.
+  History new_history() const;
 
  private:
   Card card_;

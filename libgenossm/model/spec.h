@@ -16,7 +16,8 @@
 namespace genossm {
 
 struct NormSpec {
-  bool rms = true;  // otherwise LayerNorm
+  bool rms = true;        // otherwise LayerNorm
+  bool eps_plus = false;  // rms only: eps is added to the root, not under it
   float eps = 1e-5f;
   Tensor weight;  // [D]
   Tensor bias;    // [D], LayerNorm only
@@ -78,16 +79,59 @@ struct HyenaSpec {
   Tensor out_proj, out_bias;               // [D, D], [D]
 };
 
-using MixerSpec = std::variant<Mamba1Spec, Mamba2Spec, HyenaSpec>;
+// The Hyena operators of StripedHyena 1 and 2 (stripedhyena.md section 2, stripedhyena2.md section
+// 2): in_proj -> short FIR -> x2, x1, v; x2 * conv(x1 * v) -> out_proj.
+struct StripedSpec {
+  // What conv is: explicit taps, or a sum of exponentials, complex or real.
+  enum class Conv { fir_current_last, fir_current_first, modal_complex, modal_real };
+  // How the 3D channels are shared out: thirds x2 | x1 | v; the same for every head; by turns.
+  enum class Layout { thirds, by_head, by_turns, by_turns_then_head };
+  Index d_model = 0, heads = 1;
+  Index short_taps = 3;
+  Layout layout = Layout::thirds;
+  bool flip = false;  // x1 before x2
+  Conv conv = Conv::modal_complex;
+  Index groups = 0, taps = 0;       // G, W of the explicit taps; neighbours share a group
+  Index states = 0;                 // N of the modal forms
+  Tensor in_proj, in_bias;          // [3D, D], [3D]
+  Tensor short_weight, short_bias;  // [3D, 1, W], [3D]
+  Tensor filter;                    // [G, 1, W]
+  Tensor poles, residues;           // complex: [D, N, 1, 2]; real: logs [D, N, 1], [D, N]
+  Tensor skip;                      // [D], upstream D; may be absent
+  Tensor out_proj, out_bias;        // [D, D], [D]
+  std::optional<Fp8Scales> fp8;     // in_proj in 8 bits (stripedhyena2.md section 6)
+
+  bool modal() const { return conv == Conv::modal_complex || conv == Conv::modal_real; }
+};
+
+// Causal attention with rotary positions (stripedhyena.md section 3). Rows of qkv: all of q, then
+// k, then v; `by_head`: q, k, v of one head after the other (stripedhyena2.md section 3).
+struct AttentionSpec {
+  Index d_model = 0, heads = 1, kv_heads = 1;
+  bool by_head = false;
+  double position_divisor = 1;
+  double base = 10000;        // of the frequencies, where there is no
+  Tensor inv_freq;            // [D / H / 2]
+  Tensor qkv, qkv_bias;       // [(H + 2 G) D / H, D]
+  Tensor out_proj, out_bias;  // [D, D], [D]
+};
+
+using MixerSpec = std::variant<Mamba1Spec, Mamba2Spec, HyenaSpec, StripedSpec, AttentionSpec>;
 
 struct MlpSpec {
   enum class Kind {
     gated_silu,  // value | gate = fc1 x; fc2 (value * silu(gate))
-    gelu_tanh    // fc2 gelu_tanh(fc1 x)
+    gelu_tanh,   // fc2 gelu_tanh(fc1 x)
+    // fc2 (fc1 x * f(gate x)), with the gate a matrix of its own
+    apart_silu,
+    apart_gelu,  // the exact one
+    apart_identity
   };
+  bool apart() const { return kind != Kind::gated_silu && kind != Kind::gelu_tanh; }
   Kind kind = Kind::gated_silu;
   Index hidden = 0;           // F
-  Tensor fc1, fc2;            // [2F, D] where gated, else [F, D]; [D, F]
+  Tensor fc1, fc2;            // [2F, D] where gated_silu, else [F, D]; [D, F]
+  Tensor gate;                // [F, D], apart() only
   Tensor fc1_bias, fc2_bias;  // may be absent
 };
 
@@ -119,6 +163,7 @@ struct ModelSpec {
   bool strands_swap = false;
   std::vector<std::int64_t> complement;  // [V] with strands, else empty
   Tensor classifier;                     // [labels, D] of a sequence-classification checkpoint
+  std::vector<std::string> warnings;     // what whoever uses the model should know
 
   // Tokens that the shortest filter reaches; 0: no block has filters as long as a sequence.
   Index longest() const {
@@ -129,6 +174,17 @@ struct ModelSpec {
       }
     }
     return n;
+  }
+  bool attends() const {
+    return std::any_of(blocks.begin(), blocks.end(), [](const BlockSpec& block) {
+      return std::holds_alternative<AttentionSpec>(block.forward);
+    });
+  }
+  // Blocks that run on the CPU alone so far.
+  bool striped() const {
+    return attends() || std::any_of(blocks.begin(), blocks.end(), [](const BlockSpec& block) {
+             return std::holds_alternative<StripedSpec>(block.forward);
+           });
   }
   bool bidirectional() const {
     for (const BlockSpec& block : blocks) {

@@ -31,9 +31,11 @@ void reverse_rows(Tensor& t) {
 void reverse_channels(MixerSpec& mixer) {
   std::visit(
       [](auto& m) {
-        reverse_columns(m.in_proj);
-        reverse_rows(m.out_proj);
-        reverse_vector(m.out_bias);
+        if constexpr (requires { m.in_proj; }) {
+          reverse_columns(m.in_proj);
+          reverse_rows(m.out_proj);
+          reverse_vector(m.out_bias);
+        }
       },
       mixer);
 }
@@ -42,11 +44,13 @@ void reverse_channels(MixerSpec& mixer) {
 void exchange_projections(MixerSpec& a, MixerSpec& b) {
   std::visit(
       [&](auto& m) {
-        auto& other = std::get<std::decay_t<decltype(m)>>(b);
-        std::swap(m.in_proj, other.in_proj);
-        std::swap(m.in_bias, other.in_bias);
-        std::swap(m.out_proj, other.out_proj);
-        std::swap(m.out_bias, other.out_bias);
+        if constexpr (requires { m.in_proj; }) {
+          auto& other = std::get<std::decay_t<decltype(m)>>(b);
+          std::swap(m.in_proj, other.in_proj);
+          std::swap(m.in_bias, other.in_bias);
+          std::swap(m.out_proj, other.out_proj);
+          std::swap(m.out_bias, other.out_bias);
+        }
       },
       a);
 }

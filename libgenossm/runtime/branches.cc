@@ -28,21 +28,33 @@ Branches::Branches(const Model& model, Device& device, const BranchOptions& opti
   if (model.card().whole && options.settle > 0) {
     fail(Fault::usage, "--settle: this model's long filters leave no state that could settle");
   }
-  PlanRequest request;
-  request.chunk = options.chunk;
-  request.memory = options.memory;
-  request.threads = options.threads;
-  request.columns = 0;  // rows are handed out as they come
-  if constexpr (build::has_cuda) {
-    if (const Cuda* cuda = as_cuda(device)) request.device_memory = cuda->free_memory() / 10 * 9;
+  if (model.card().history_bytes > 0 && options.settle > 0) {
+    fail(Fault::usage, "--settle: this model attends to all bases before and never settles");
   }
-  plan_ = make_plan(model.card(), request);
+  plan_for(0);
+}
+
+// `longest`: of a sequence, for the room of what attention remembers.
+void Branches::plan_for(Index longest) {
+  PlanRequest request;
+  request.chunk = options_.chunk;
+  request.memory = options_.memory;
+  request.threads = options_.threads;
+  request.columns = 0;  // rows are handed out as they come
+  // A branch stands beside the sweep that it left.
+  request.window = 2 * longest;
+  if constexpr (build::has_cuda) {
+    if (const Cuda* cuda = as_cuda(device_)) request.device_memory = cuda->free_memory() / 10 * 9;
+  }
+  plan_ = make_plan(model_.card(), request);
+  planned_ = longest;
   Features logits;
   logits.logits = true;
   logits.layers.clear();
-  wide_ = std::make_unique<Lane>(model, logits, plan_.chunk, plan_.slab);
-  for (int i = 0; i < plan_.lanes && !model.card().cuda; ++i) {
-    lanes_.push_back(std::make_unique<Lane>(model, logits, plan_.chunk, plan_.lane_slab));
+  wide_ = std::make_unique<Lane>(model_, logits, plan_.chunk, plan_.slab);
+  lanes_.clear();
+  for (int i = 0; i < plan_.lanes && !model_.card().cuda; ++i) {
+    lanes_.push_back(std::make_unique<Lane>(model_, logits, plan_.chunk, plan_.lane_slab));
   }
 }
 
@@ -77,9 +89,45 @@ void Branches::in_lanes(std::size_t n, const Body& body) {
 
 std::vector<Index> Branches::run(std::span<const Sweep> sweeps, std::span<const Branch> branches,
                                  const Take& take_sweep, const Take& take_branch) {
+  Index longest = 0;
+  for (const Sweep& sweep : sweeps) longest = std::max(longest, sweep.length);
+  for (const Branch& branch : branches) longest = std::max(longest, branch.end);
+  if (model_.card().history_bytes > 0 && longest > planned_) plan_for(longest);
+  if (model_.card().history_bytes == 0 || sweeps.size() < 2) {
+    return run_together(sweeps, branches, take_sweep, take_branch);
+  }
+  // One sweep's history stands in memory at a time, and after it the branches that leave it.
+  std::vector<Index> settled(branches.size(), -1);
+  std::vector<Branch> own;
+  std::vector<std::size_t> which;
+  for (std::size_t s = 0; s < sweeps.size(); ++s) {
+    own.clear(), which.clear();
+    for (std::size_t b = 0; b < branches.size(); ++b) {
+      if (branches[b].sweep != s) continue;
+      own.push_back(branches[b]);
+      own.back().sweep = 0;
+      which.push_back(b);
+    }
+    run_together(
+        sweeps.subspan(s, 1), own,
+        [&](Device& device, std::size_t, Index first, View<const float, 2> logits) {
+          take_sweep(device, s, first, logits);
+        },
+        [&](Device& device, std::size_t b, Index first, View<const float, 2> logits) {
+          take_branch(device, which[b], first, logits);
+        });
+  }
+  return settled;
+}
+
+std::vector<Index> Branches::run_together(std::span<const Sweep> sweeps,
+                                          std::span<const Branch> branches, const Take& take_sweep,
+                                          const Take& take_branch) {
   sweeps_ = sweeps;
   states_.clear();
   states_.resize(sweeps.size());
+  histories_.clear();
+  histories_.resize(sweeps.size());
   in_lanes(sweeps.size(), [&](Device& device, Lane& lane, std::size_t i) {
     run_sweep(device, lane, i, sweeps[i], take_sweep);
   });
@@ -92,8 +140,9 @@ std::vector<Index> Branches::run(std::span<const Sweep> sweeps, std::span<const 
   for (const Branch& branch : branches) total += length_of(branch);
   const Index share = total / (4 * std::max<Index>(1, plan_.lanes));
   const Index target = std::clamp<Index>(share, plan_.chunk, 4 * plan_.chunk);
-  const auto most = static_cast<std::size_t>(
-      std::max<Index>(1, kBatchStateBytes / std::max<Index>(1, state_bytes())));
+  const Index one = state_bytes() + planned_ * model_.card().history_bytes;
+  const auto most =
+      static_cast<std::size_t>(std::max<Index>(1, kBatchStateBytes / std::max<Index>(1, one)));
   std::vector<std::size_t> begins;
   Index filled = 0;
   for (std::size_t i = 0; i < branches.size(); ++i) {
@@ -113,6 +162,7 @@ std::vector<Index> Branches::run(std::span<const Sweep> sweeps, std::span<const 
   });
   tokens_ += std::accumulate(ran_.begin(), ran_.end(), Index{0});
   states_.clear();
+  histories_.clear();
   return settled_at_;
 }
 
@@ -127,24 +177,25 @@ void Branches::run_sweep(Device& device, Lane& lane, std::size_t index, const Sw
     });
     return;
   }
-  Buffer<float> state(model_.card().state_floats);
+  Carry carry(model_);
+  carry.history.reserve(sweep.length, 0);
   std::vector<Buffer<float>>& states = states_[index];
   std::size_t next = 0;
   for (Index at = 0; at < sweep.length;) {
     const Index stop = next < sweep.keep.size() ? sweep.keep[next] : sweep.length;
     const Index end = std::min(stop, at + plan_.chunk);
     const std::vector<std::int32_t> tokens = read(sweep.tokens, at, end);
-    lane.advance(device, tokens, state.data(), at == 0,
-                 [&](Index, Index first, View<const float, 2> logits) {
-                   take(device, index, at + first, logits);
-                 });
+    lane.advance(device, tokens, carry, [&](Index, Index first, View<const float, 2> logits) {
+      take(device, index, at + first, logits);
+    });
     at = end;
     if (next < sweep.keep.size() && at == sweep.keep[next]) {
-      states.emplace_back(state.size());
-      std::copy_n(state.data(), state.size(), states.back().data());
+      states.emplace_back(carry.state.size());
+      std::copy_n(carry.state.data(), carry.state.size(), states.back().data());
       ++next;
     }
   }
+  if (!sweep.keep.empty()) histories_[index] = std::move(carry.history);
 }
 
 const float* Branches::kept(std::size_t sweep, Index place) const {
@@ -155,23 +206,24 @@ const float* Branches::kept(std::size_t sweep, Index place) const {
   return states_[sweep][static_cast<std::size_t>(found - keep.begin())].data();
 }
 
-void Branches::start(const Branch& branch, float* state) const {
-  if (branch.begin == 0) return;
-  std::copy_n(kept(branch.sweep, branch.begin), model_.card().state_floats, state);
+Carry Branches::start(const Branch& branch) const {
+  Carry carry(model_);
+  if (branch.begin == 0) return carry;
+  carry.assign(kept(branch.sweep, branch.begin), histories_[branch.sweep], branch.begin,
+               branch.end);
+  return carry;
 }
 
 void Branches::run_batch(Device& device, Lane& lane, std::span<const Branch> branches,
                          std::size_t first, std::size_t n, const Take& take) {
-  const Index size = model_.card().state_floats;
-  const Buffer<float> states(static_cast<Index>(n) * size);
+  std::vector<Carry> carries(n);
   std::vector<std::vector<std::int32_t>> tokens(n);
   std::vector<Lane::Stream> streams(n);
   for (std::size_t i = 0; i < n; ++i) {
     const Branch& branch = branches[first + i];
-    float* state = states.data() + static_cast<Index>(i) * size;
-    start(branch, state);
+    if (!model_.card().whole) carries[i] = start(branch);
     tokens[i] = read(branch.tokens, branch.begin, branch.end);
-    streams[i] = {tokens[i], state, branch.begin == 0};
+    streams[i] = {tokens[i], &carries[i]};
     ran_[first + i] = length_of(branch);
   }
   const auto hand_out = [&](Index s, Index at, View<const float, 2> logits) {
@@ -189,19 +241,17 @@ void Branches::run_batch(Device& device, Lane& lane, std::span<const Branch> bra
 // All branches of the batch go to their next comparison, then those that have settled leave.
 void Branches::run_batch_until_settled(Device& device, Lane& lane, std::span<const Branch> branches,
                                        std::size_t first, std::size_t n, const Take& take) {
-  const Index size = model_.card().state_floats;
-  const Buffer<float> states(static_cast<Index>(n) * size);
+  std::vector<Carry> carries(n);
   struct Live {
     std::size_t which;
     Index at;
     std::size_t next;  // comparison
-    float* state;
+    Carry* carry;
   };
   std::vector<Live> live;
   for (std::size_t i = 0; i < n; ++i) {
-    float* state = states.data() + static_cast<Index>(i) * size;
-    start(branches[first + i], state);
-    live.push_back({first + i, branches[first + i].begin, 0, state});
+    carries[i] = start(branches[first + i]);
+    live.push_back({first + i, branches[first + i].begin, 0, &carries[i]});
   }
   while (!live.empty()) {
     std::vector<std::vector<std::int32_t>> tokens(live.size());
@@ -213,7 +263,7 @@ void Branches::run_batch_until_settled(Device& device, Lane& lane, std::span<con
       ends[i] =
           compares ? std::min(branch.end, branch.compare[live[i].next] + branch.shift) : branch.end;
       tokens[i] = read(branch.tokens, live[i].at, ends[i]);
-      streams[i] = {tokens[i], live[i].state, live[i].at == 0};
+      streams[i] = {tokens[i], live[i].carry};
     }
     lane.advance_all(device, streams, [&](Index s, Index at, View<const float, 2> logits) {
       const Live& one = live[static_cast<std::size_t>(s)];
@@ -227,7 +277,7 @@ void Branches::run_batch_until_settled(Device& device, Lane& lane, std::span<con
       one.at = ends[i];
       if (one.at >= branch.end) continue;
       const Index place = branch.compare[one.next++];
-      if (settled(one.state, kept(branch.sweep, place))) {
+      if (settled(one.carry->state.data(), kept(branch.sweep, place))) {
         settled_at_[one.which] = place;
       } else {
         left.push_back(one);

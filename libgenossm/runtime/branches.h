@@ -67,6 +67,9 @@ class Branches {
 
  private:
   using Body = std::function<void(Device&, Lane&, std::size_t)>;
+  std::vector<Index> run_together(std::span<const Sweep> sweeps, std::span<const Branch> branches,
+                                  const Take& take_sweep, const Take& take_branch);
+  void plan_for(Index longest);
   void in_lanes(std::size_t n, const Body& body);
   void run_sweep(Device& device, Lane& lane, std::size_t index, const Sweep& sweep,
                  const Take& take);
@@ -75,7 +78,7 @@ class Branches {
                  std::size_t n, const Take& take);
   void run_batch_until_settled(Device& device, Lane& lane, std::span<const Branch> branches,
                                std::size_t first, std::size_t n, const Take& take);
-  void start(const Branch& branch, float* state) const;
+  Carry start(const Branch& branch) const;
   bool settled(const float* a, const float* b) const;
 
   const Model& model_;
@@ -86,8 +89,10 @@ class Branches {
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::span<const Sweep> sweeps_;
   std::vector<std::vector<Buffer<float>>> states_;  // [sweep][place]
+  std::vector<History> histories_;                  // [sweep]
   std::vector<Index> settled_at_;
   std::vector<Index> ran_;  // tokens of each branch
+  Index planned_ = 0;       // tokens of the longest sequence that the plan has room for
   Index tokens_ = 0;
 };
 

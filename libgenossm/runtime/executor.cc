@@ -76,7 +76,9 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
   }
   check_length(model_.card(), longest);
   const bool streams = !model_.card().layer_major() && !need_reverse_;
-  if (!streams && longest > options_.window) fit(longest);
+  // What attention remembers grows with the sequence, whatever the order of the work.
+  const bool grows = !streams || model_.card().history_bytes > 0;
+  if (grows && longest > options_.window) fit(longest);
   // A long one-way sequence goes straight through, its rows never held.
   const Index long_from = std::max<Index>(plan_.wave_tokens, 4 * plan_.chunk);
   std::size_t begin = 0;
@@ -102,26 +104,32 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
 }
 
 void Executor::stream(const Unit& unit, Index index, const Take& take) {
-  std::vector<float> state(static_cast<std::size_t>(model_.card().state_floats));
+  Carry carry(model_);
+  carry.history.reserve(unit.length, 0);
+  // Keys and values of all tokens so far are too much to keep.
+  const bool kept = carry.history.token_bytes() == 0;
   if (unit.start > 0) {
-    require(unit.carry && unit.carry->size() == state.size() && unit.start % wide_->tile() == 0,
+    const auto floats = static_cast<std::size_t>(carry.state.size());
+    require(kept && unit.carry && unit.carry->size() == floats && unit.start % wide_->tile() == 0,
             Fault::internal, "a sequence cannot go on where it was left");
-    state = *unit.carry;
+    std::copy_n(unit.carry->data(), floats, carry.state.data());
+    carry.position = unit.start;
   }
   std::vector<std::int32_t> tokens;
   for (Index done = unit.start; done < unit.length; done += plan_.chunk) {
     tokens.resize(static_cast<std::size_t>(std::min(plan_.chunk, unit.length - done)));
     unit.tokens(done, tokens);
-    wide_->advance(device_, tokens, state.data(), done == 0,
-                   [&](Index, Index offset, View<const float, 2> values) {
-                     const Index first = done + offset;
-                     const Index n = values.extent[0];
-                     const Index from = std::clamp<Index>(unit.first - first, 0, n);
-                     const Index to = std::clamp<Index>(unit.first + unit.count - first, from, n);
-                     if (to > from) take(index, first + from - unit.first, rows(values, from, to));
-                   });
+    wide_->advance(device_, tokens, carry, [&](Index, Index offset, View<const float, 2> values) {
+      const Index first = done + offset;
+      const Index n = values.extent[0];
+      const Index from = std::clamp<Index>(unit.first - first, 0, n);
+      const Index to = std::clamp<Index>(unit.first + unit.count - first, from, n);
+      if (to > from) take(index, first + from - unit.first, rows(values, from, to));
+    });
     const Index after = done + static_cast<Index>(tokens.size());
-    if (unit.after_chunk && after < unit.length) unit.after_chunk(after, state);
+    if (unit.after_chunk && kept && after < unit.length) {
+      unit.after_chunk(after, {carry.state.data(), carry.state.data() + carry.state.size()});
+    }
   }
 }
 

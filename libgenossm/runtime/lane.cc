@@ -30,7 +30,14 @@ void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& em
   std::vector<std::int32_t> tokens;
   std::vector<Span> spans;
   const bool whole = model_.card().layer_major();
-  if (!whole && state_.size() == 0) state_ = Buffer<float>(model_.card().state_floats);
+  if (!whole) {
+    if (carry_.state.size() == 0) carry_ = Carry(model_);
+    Index longest = 0;
+    for (const Tokens& sequence : sequences) {
+      longest = std::max(longest, static_cast<Index>(sequence.size()));
+    }
+    carry_.history.reserve(longest, 0);
+  }
   const auto flush = [&] {
     if (!tokens.empty()) step(device, tokens, spans, emit);
     tokens.clear();
@@ -53,7 +60,7 @@ void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& em
       } else {
         n = std::min(n, chunk_ - used);
       }
-      spans.push_back({sequence, done, used, used + n, state_.data(), done == 0});
+      spans.push_back({sequence, done, done, used, used + n, whole ? nullptr : &carry_});
       const auto part = all.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
       tokens.insert(tokens.end(), part.begin(), part.end());
       done += n;
@@ -63,17 +70,23 @@ void Lane::run(Device& device, std::span<const Tokens> sequences, const Emit& em
   flush();
 }
 
-void Lane::advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit) {
+void Lane::advance(Device& device, Tokens tokens, Carry& carry, const Emit& emit) {
   require(!model_.card().layer_major(), Fault::internal, "this model has no state to go on from");
   if constexpr (build::has_cuda) {
-    if (cuda_) return cuda_->advance(*as_cuda(device), tokens, state, fresh, emit);
+    if (cuda_) {
+      cuda_->advance(*as_cuda(device), tokens, carry.state.data(), carry.position == 0, emit);
+      carry.position += static_cast<Index>(tokens.size());
+      return;
+    }
   }
   const auto length = static_cast<Index>(tokens.size());
+  carry.history.grow(carry.position + length, carry.position);
   for (Index done = 0; done < length; done += chunk_) {
     const Index n = std::min(chunk_, length - done);
-    const Span span{0, done, 0, n, state, fresh && done == 0};
+    const Span span{0, done, carry.position, 0, n, &carry};
     step(device, tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n)),
          std::span(&span, 1), emit);
+    carry.position += n;
   }
 }
 
@@ -82,10 +95,12 @@ void Lane::advance_all(Device& device, std::span<const Stream> streams, const Em
   if constexpr (build::has_cuda) {
     for (std::size_t s = 0; cuda_ && s < streams.size(); ++s) {
       const Stream& stream = streams[s];
-      cuda_->advance(*as_cuda(device), stream.tokens, stream.state, stream.fresh,
+      cuda_->advance(*as_cuda(device), stream.tokens, stream.carry->state.data(),
+                     stream.carry->position == 0,
                      [&](Index, Index first, View<const float, 2> values) {
                        emit(static_cast<Index>(s), first, values);
                      });
+      stream.carry->position += static_cast<Index>(stream.tokens.size());
     }
     if (cuda_) return;
   }
@@ -99,11 +114,13 @@ void Lane::advance_all(Device& device, std::span<const Stream> streams, const Em
   for (std::size_t s = 0; s < streams.size(); ++s) {
     const Stream& stream = streams[s];
     const auto length = static_cast<Index>(stream.tokens.size());
+    Carry& carry = *stream.carry;
+    carry.history.grow(carry.position + length, carry.position);
     for (Index done = 0; done < length;) {
       const auto used = static_cast<Index>(tokens.size());
       const Index n = std::min(length - done, chunk_ - used);
-      spans.push_back(
-          {static_cast<Index>(s), done, used, used + n, stream.state, stream.fresh && done == 0});
+      spans.push_back({static_cast<Index>(s), done, carry.position, used, used + n, &carry});
+      carry.position += n;
       const auto part =
           stream.tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
       tokens.insert(tokens.end(), part.begin(), part.end());
@@ -133,10 +150,13 @@ void Lane::step(Device& device, std::span<const std::int32_t> tokens, std::span<
   for (Index layer = 0; layer < features_.depth(card); ++layer) {
     for (std::size_t i = 0; i < spans.size(); ++i) {
       const Span& span = spans[i];
-      // The spans of a step that share one state memory are whole but for the first and the last,
-      // so each layer's part is free again when the next span starts.
-      float* state = span.state == nullptr ? nullptr : span.state + model_.state_offset(layer);
-      pieces[i] = {span.begin, span.end, state, span.fresh};
+      pieces[i] = {span.begin, span.end, nullptr, span.position == 0};
+      // The spans of a step that share one carry are whole but for the first and the last, so each
+      // layer's part is free again when the next span starts.
+      if (span.carry == nullptr) continue;
+      pieces[i].state = span.carry->state.data() + model_.state_offset(layer);
+      pieces[i].history = card.history_bytes > 0 ? span.carry->history.rows(layer) : nullptr;
+      pieces[i].position = span.position;
     }
     model_.block(layer).forward(device, scratch_, x, pieces, slab_);
     capture(x, layer + 1);

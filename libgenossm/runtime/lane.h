@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 
+#include "libgenossm/runtime/carry.h"
 #include "libgenossm/runtime/features.h"
 
 namespace genossm {
@@ -30,15 +31,14 @@ class Lane {
   using Emit = std::function<void(Index, Index, View<const float, 2>)>;
   void run(Device& device, std::span<const Tokens> sequences, const Emit& emit);
 
-  // One-way models: goes on with one sequence whose carry is `state` (state_floats() of the card;
-  // `fresh`: the sequence starts here).
-  void advance(Device& device, Tokens tokens, float* state, bool fresh, const Emit& emit);
+  // One-way models: goes on with one sequence whose carry is `carry`, which moves along. Throws
+  // Fault::memory where its history does not fit.
+  void advance(Device& device, Tokens tokens, Carry& carry, const Emit& emit);
 
   // The same for many sequences, each with a carry of its own, whose rows share steps.
   struct Stream {
     Tokens tokens;
-    float* state = nullptr;
-    bool fresh = false;
+    Carry* carry = nullptr;
   };
   void advance_all(Device& device, std::span<const Stream> streams, const Emit& emit);
 
@@ -50,9 +50,10 @@ class Lane {
 
  private:
   struct Span {
-    Index sequence, first, begin, end;  // tokens [first, ...) of a sequence at rows [begin, end)
-    float* state;
-    bool fresh;
+    // Tokens [first, ...) of what was given of a sequence, tokens [position, ...) of all of it, at
+    // rows [begin, end).
+    Index sequence, first, position, begin, end;
+    Carry* carry;
   };
   // All layers over one batch of rows.
   void step(Device& device, std::span<const std::int32_t> tokens, std::span<const Span> spans,
@@ -64,7 +65,8 @@ class Lane {
   Features features_;
   Index chunk_, slab_;
   Scratch scratch_;
-  Buffer<float> x_, captured_, state_;
+  Buffer<float> x_, captured_;
+  Carry carry_;
   View<float, 2> captured_view_;
   std::shared_ptr<CudaLane> cuda_;  // does the work where the model is on a GPU
 };

@@ -4,8 +4,11 @@
 #include <cctype>
 
 #include "genossm_published.h"
+#include "libgenossm/base/flat_yaml.h"
 #include "libgenossm/checkpoint/loader.h"
 #include "libgenossm/model/families/families.h"
+#include "libgenossm/model/families/presets.h"
+#include "libgenossm/runtime/planner.h"
 
 namespace genossm {
 namespace {
@@ -37,6 +40,7 @@ std::optional<Tokenizer> find_tokenizer(const fs::path& folder, const Card& card
   if (fs::exists(folder / "tokenizer.json")) return Tokenizer::read(folder / "tokenizer.json");
   if (card.family.starts_with("caduceus")) return Tokenizer::caduceus();
   // The original layout describes its layers in an object of their own.
+  if (card.family.starts_with("stripedhyena")) return Tokenizer::bytes();
   if (card.family == "hyenadna") return Tokenizer::hyenadna(config.has("layer"));
   return std::nullopt;
 }
@@ -92,13 +96,63 @@ ModelPath find_model(const std::string& name, std::span<const fs::path> folders)
                            ". Give a model folder, or set GENOSSM_MODELS");
 }
 
-ModelSpec read_spec(const Checkpoint& checkpoint) {
+void read_upper(OpenedModel& model) {
+  if (!model.tokenizer) {
+    fail(Fault::usage, "--lowercase upper: " + model.path.string() + " has no tokenizer");
+  }
+  model.tokenizer->fold_case();
+  model.lowercase_upper = true;
+}
+
+namespace {
+
+bool claimed(const Json& config) {
+  return std::any_of(families().begin(), families().end(),
+                     [&](const Family& family) { return family.claims(config); });
+}
+
+std::vector<fs::path> yaml_files(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (auto entry = fs::directory_iterator(folder, error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const fs::path ending = entry->path().extension();
+    if (ending == ".yml" || ending == ".yaml") found.push_back(entry->path());
+  }
+  return found;
+}
+
+}  // namespace
+
+Json config_of(const Checkpoint& checkpoint) {
+  if (checkpoint.has_config() && claimed(checkpoint.config())) return checkpoint.config();
+  const std::vector<fs::path> found = yaml_files(checkpoint.folder());
+  const std::string stem = fs::path(checkpoint.label()).stem().string();
+  for (const std::string& name : {stem, std::string("config")}) {
+    for (const fs::path& path : found) {
+      if (path.stem() != name) continue;
+      if (const Json config = read_flat_yaml(path); claimed(config)) return config;
+    }
+  }
+  const fs::path folder = fs::weakly_canonical(checkpoint.folder());
+  for (const std::string& name : {checkpoint.label(), folder.filename().string()}) {
+    if (const auto preset = preset_config(name)) return *preset;
+  }
+  if (found.size() == 1) {
+    if (const Json config = read_flat_yaml(found.front()); claimed(config)) return config;
+  }
   if (!checkpoint.has_config()) {
     fail(Fault::checkpoint,
          checkpoint.path().string() +
-             ": no config.json beside the weights; the sizes of the model stand there");
+             ": no config.json beside the weights, no flat .yml, and no published name; the sizes "
+             "of the model stand there");
   }
-  const Family& family = family_of(checkpoint.config());
+  return checkpoint.config();
+}
+
+ModelSpec read_spec(const Checkpoint& checkpoint) {
+  const Json config = config_of(checkpoint);
+  const Family& family = family_of(config);
   // Training frameworks put a prefix before every name.
   const auto& tensors = checkpoint.tensors();
   const bool prefixed =
@@ -106,12 +160,13 @@ ModelSpec read_spec(const Checkpoint& checkpoint) {
         return t.name.starts_with(family.stray_prefix);
       });
   Loader loader(checkpoint, prefixed ? std::string(family.stray_prefix) : std::string());
-  ModelSpec spec = family.describe(checkpoint.config(), loader);
+  ModelSpec spec = family.describe(config, loader);
   loader.finish();
   return spec;
 }
 
-OpenedModel open_model(const ModelPath& where, Device& device, Precision precision) {
+OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
+                       const std::optional<CpuInstead>& instead) {
   const Checkpoint checkpoint = Checkpoint::open(where.path);
   OpenedModel opened;
   opened.path = where.path;
@@ -122,8 +177,17 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   }
   opened.warnings = checkpoint.warnings();
   opened.parameters = count_parameters(checkpoint);
-  const Placement place{&device, precision};
-  opened.model = Model::make(read_spec(checkpoint), place);
+  ModelSpec spec = read_spec(checkpoint);
+  opened.warnings.insert(opened.warnings.end(), spec.warnings.begin(), spec.warnings.end());
+  if (instead && as_cuda(device) != nullptr && !has_cuda_version(spec)) {
+    device = Device{Cpu(instead->threads)};
+    precision = instead->precision;
+    opened.warnings.push_back(spec.family +
+                              " models have no CUDA version yet; this one runs on the CPU");
+  }
+  Placement place{&device, precision};
+  place.memory = available_memory();
+  opened.model = Model::make(std::move(spec), place);
 
   if (const Tensor& classifier = opened.model.classifier(); classifier.present()) {
     opened.labels = label_names(checkpoint.config(), classifier.shape[0]);
@@ -132,13 +196,16 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
 
   const fs::path folder = checkpoint.folder();
   opened.tokenizer = find_tokenizer(folder, opened.model.card(), checkpoint.config());
+  opened.scores_bos = opened.model.card().family == "stripedhyena";  // stripedhyena.md section 6
   opened.name = fs::weakly_canonical(folder).filename().string();
   Json extra;
   if (fs::exists(folder / "genossm.json")) extra = Json::read(folder / "genossm.json");
   const std::string folder_name = opened.name;
   opened.name = extra.text("name", opened.name);
   opened.licence = extra.text("licence", "");
-  opened.alphabet_acgt = extra.text("alphabet", "acgt") == "acgt";
+  // Published scores of these are over all tokens.
+  const bool all_tokens = opened.tokenizer && opened.tokenizer->every_letter();
+  opened.alphabet_acgt = extra.text("alphabet", all_tokens ? "full" : "acgt") == "acgt";
   if (opened.tokenizer && extra.text("special_tokens", "published") == "none") {
     opened.tokenizer->drop_special_tokens();
   }
@@ -151,6 +218,10 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   } else if (const Index limit = configured_limit(folder); limit > 0) {
     opened.context = limit;
     opened.context_source = "tokenizer_config.json";
+  } else if (all_tokens) {
+    const Json config = config_of(checkpoint);
+    opened.context = config.integer("max_seqlen", config.integer("max_sequence_len", 0));
+    opened.context_source = "the config";
   }
   const Card& card = opened.model.card();
   if (card.longest > 0) {

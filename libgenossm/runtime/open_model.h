@@ -20,11 +20,14 @@ struct OpenedModel {
   std::string sha256;
   Model model;
   std::optional<Tokenizer> tokenizer;  // none: only token ids can be fed
+  bool lowercase_upper = false;        // lower case is read as upper case, see read_upper()
   // Bases that the model was published to see at once; 0: unlimited or not known.
   Index context = 0;
   std::string context_source;  // where that number comes from, for inspect
   // Whether probabilities are over A, C, G, T (the default) or over all tokens.
   bool alphabet_acgt = true;
+  // Whether published scores begin with the tokenizer's bos().
+  bool scores_bos = false;
   std::string licence;
   Index parameters = 0;
   // Of a sequence-classification checkpoint: id2label of its config, by id ("0", "1" ... where the
@@ -42,7 +45,25 @@ struct ModelPath {
 };
 ModelPath find_model(const std::string& name, std::span<const std::filesystem::path> folders);
 
-OpenedModel open_model(const ModelPath& where, Device& device, Precision precision);
+// What to do with a model that a GPU was chosen for and that has no CUDA version.
+struct CpuInstead {
+  int threads = 1;
+  Precision precision = Precision::fp32;
+};
+
+// With `instead`, `device` becomes a Cpu where it is a Cuda and the model has no CUDA version, with a
+// warning; without, such a model is refused (Fault::device).
+OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
+                       const std::optional<CpuInstead>& instead = std::nullopt);
+
+// Reads lower case (soft-masked bases) as upper case, whatever the model's published table does.
+// Throws Fault::usage where the model has no tokenizer.
+void read_upper(OpenedModel& model);
+
+// The config of a checkpoint, the first of: its config.json; a flat .yml or .yaml beside the
+// weights of their name or called config; the preset of the weights' or the folder's name; the only
+// .yml or .yaml there. Fault::checkpoint where there is none.
+Json config_of(const Checkpoint& checkpoint);
 
 // The description alone: every tensor accounted for, nothing placed on a device.
 ModelSpec read_spec(const Checkpoint& checkpoint);

@@ -88,12 +88,13 @@ Plan make_plan(const Card& card, const PlanRequest& request) {
     floats += std::max<Index>(plan.slab, kSlab) * card.slab_columns;
     if (card.layer_major() && batch > kSlab) floats += batch * card.kept_columns;
     floats += card.layer_major() ? card.fixed_floats : card.state_floats;
-    return floats * Index{sizeof(float)};
+    return floats * Index{sizeof(float)} + plan.history_bytes;
   };
 
   plan.chunk = asked > 0 ? asked : card.layer_major() ? kTwoWayChunk : kOneWayChunk;
   const Index window = request.window;
   check_length(card, window);
+  plan.history_bytes = window * card.history_bytes;
   // Layer-major work holds a whole window whatever the chunk.
   Index batch = card.layer_major() ? std::max(plan.chunk, window) : plan.chunk;
   plan.lanes = threads;
@@ -103,6 +104,14 @@ Plan make_plan(const Card& card, const PlanRequest& request) {
     while (plan.chunk > kTile && peak() > request.memory && asked == 0) {
       plan.chunk = std::max(kTile, plan.chunk / 2 / kTile * kTile);
       batch = card.layer_major() ? std::max(plan.chunk, window) : plan.chunk;
+    }
+    if (peak() > request.memory && plan.history_bytes > 0) {
+      fail(Fault::memory, "not enough memory: weights of " + in_words(plan.weight_bytes) +
+                              ", keys and values of " + std::to_string(window) + " tokens (" +
+                              in_words(plan.history_bytes) + ") and a chunk of " +
+                              std::to_string(plan.chunk) + " tokens need " + in_words(peak()) +
+                              ", allowed are " + in_words(request.memory) +
+                              ". Use a smaller --window, --precision bf16 or more --memory");
     }
     if (peak() > request.memory) {
       fail(Fault::memory,

@@ -22,6 +22,8 @@ class Random {
     z ^= z >> 31;
     return static_cast<float>(static_cast<std::int64_t>(z) >> 40) * 0x1p-23f;
   }
+  // The same for a number, whatever was asked for before.
+  static float at(std::uint64_t i) { return Random(static_cast<std::uint32_t>(i)).next(); }
 
  private:
   std::uint64_t state_;
@@ -80,6 +82,21 @@ class RandomBinder final : public Binder {
         v = std::log(0.01f) / (1.5f - 1.2f * share) * (jitter_ ? 1 + 0.05f * r : 1.0f);
       } else if (ends(".freq")) {
         v = 10 + r;
+      } else if (ends("filter.poles")) {
+        // Inside the unit circle, from 0.6 to 0.999, turned by the number of the state.
+        const float size = 0.8f + 0.199f * random_.at(static_cast<std::uint64_t>(i / 2));
+        const float turn = 0.7f * static_cast<float>(i / 2 % shape[1]);
+        v = size * (i % 2 == 0 ? std::cos(turn) : std::sin(turn));
+      } else if (ends("filter.log_poles")) {
+        v = -std::exp(4.0f * r - 4.0f);
+      } else if (ends("filter.residues")) {
+        v = 0.3f * r / static_cast<float>(shape[1]);
+      } else if (ends("filter.h")) {
+        v = r * std::sqrt(3.0f / static_cast<float>(last));
+      } else if (ends("inv_freq")) {
+        v = std::pow(10000.0f, -static_cast<float>(i) / static_cast<float>(last));
+      } else if (ends("norm.scale")) {
+        v = 1.0f + 0.1f * r;
       } else if (name.find("short_filter") != std::string::npos) {
         v = 0.6f * r;
       } else {
@@ -102,6 +119,50 @@ class RandomBinder final : public Binder {
 };
 
 }  // namespace
+
+namespace {
+
+class SketchBinder final : public Binder {
+ public:
+  void bind(Tensor& target, const std::string&, const std::vector<Index>& shape,
+            Presence) override {
+    target.shape = shape;
+    target.values = Buffer<float>(elements(shape));
+    std::fill(target.values.begin(), target.values.end(), 0.0f);
+  }
+  void bind_matrix(Tensor& target, const std::string&, const std::vector<Index>& shape) override {
+    // Zeros that are never written to take no memory, however many.
+    const auto bytes = static_cast<std::size_t>(2 * elements(shape));
+    if (bytes > zeros_.bytes().size()) zeros_ = MappedFile::zeros(bytes);
+    target.shape = shape;
+    target.file = zeros_;
+    target.stored = {zeros_.bytes().data(), DType::bf16, shape[0], shape[1]};
+  }
+  void ignore(const std::string&, const std::vector<Index>&) override {}
+  std::vector<float> nested(const std::string&, const std::string&) override { return {1, 1, 1}; }
+  bool has(const std::string&) const override { return false; }
+  std::optional<std::vector<Index>> shape_of(const std::string&) const override {
+    return std::nullopt;
+  }
+  std::optional<std::vector<std::int64_t>> integers(const std::string&) override {
+    return std::nullopt;
+  }
+
+ private:
+  static Index elements(const std::vector<Index>& shape) {
+    Index n = 1;
+    for (const Index extent : shape) n *= extent;
+    return n;
+  }
+  MappedFile zeros_ = MappedFile::zeros(0);
+};
+
+}  // namespace
+
+ModelSpec sketch_spec(const Json& config) {
+  SketchBinder binder;
+  return family_of(config).describe(config, binder);
+}
 
 ModelSpec random_spec(const Json& config, std::uint32_t seed, bool jitter) {
   RandomBinder binder(seed, jitter);

@@ -14,4 +14,8 @@ namespace genossm {
 // their exact initial values, as training does.
 ModelSpec random_spec(const Json& config, std::uint32_t seed, bool jitter = true);
 
+// The same tensors as zeros, the large matrices as bf16 and of no more memory than one of them; for
+// Model::sketch().
+ModelSpec sketch_spec(const Json& config);
+
 }  // namespace genossm

@@ -16,20 +16,22 @@ namespace genossm {
 
 class State {
  public:
-  Index position() const { return boundary + static_cast<Index>(recent.size()); }
+  Index position() const { return carry.position + static_cast<Index>(recent.size()); }
   // A self-contained copy: little-endian, with a magic word and the sizes. parse() throws
-  // Fault::input when the text is not a state of that many floats.
+  // Fault::input when the text is not a state of that model's sizes.
   std::string bytes() const;
-  static State parse(std::string_view bytes, Index state_floats);
+  static State parse(std::string_view bytes, const Model& model);
 
-  Index boundary = 0;                // tokens that the carry has seen, a multiple of Lane::tile()
-  std::vector<float> carry;          // empty at the start of a sequence
+  Carry carry;  // its position is a multiple of Lane::tile(); no state at the start of a sequence
   std::vector<std::int32_t> recent;  // tokens since, fewer than a tile
 };
 
 class Session {
  public:
   Session(const Model& model, Device& device, Features features, Index chunk, Index slab);
+
+  // Room for so many tokens of history at once, where the length is known before. Fault::memory.
+  void reserve(Index tokens);
 
   // Feeds more tokens and hands out their rows: emit(first token of the sequence, rows).
   using Emit = std::function<void(Index, View<const float, 2>)>;
@@ -39,6 +41,8 @@ class Session {
   void restore(State state) { state_ = std::move(state); }
 
  private:
+  void begin();
+
   const Model& model_;
   Device& device_;
   Lane lane_;

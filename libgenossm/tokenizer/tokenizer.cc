@@ -113,6 +113,31 @@ Tokenizer Tokenizer::hyenadna(bool standalone) {
   return t;
 }
 
+void Tokenizer::fold_case() {
+  for (char c = 'a'; c <= 'z'; ++c) {
+    table_[static_cast<unsigned char>(c)] = table_[static_cast<unsigned char>(to_upper(c))];
+  }
+}
+
+Tokenizer Tokenizer::bytes() {
+  Tokenizer t("bytes", {{65, "A"},
+                        {67, "C"},
+                        {71, "G"},
+                        {84, "T"},
+                        {78, "N"},
+                        {97, "a"},
+                        {99, "c"},
+                        {103, "g"},
+                        {116, "t"},
+                        {110, "n"}});
+  for (int i = 0; i < 256; ++i) t.table_[static_cast<std::size_t>(i)] = i;
+  t.table_['U'] = 'T', t.table_['u'] = 't';  // U is T for every model
+  for (std::size_t i = 0; i < kBases.size(); ++i) t.acgt_[i] = t.token(kBases[i]);
+  t.every_letter_ = true;
+  t.bos_ = 0;
+  return t;
+}
+
 void Tokenizer::encode(std::string_view bases, std::span<std::int32_t> out) const {
   if (out.size() != bases.size()) {
     fail(Fault::shape, "tokenizer: room for " + std::to_string(out.size()) + " tokens, want " +

@@ -28,6 +28,9 @@ class Tokenizer {
   // C, G, T, U and N. [SEP] appended; the original code (`standalone`) puts [CLS] before too
   // (hyenadna.md section 4).
   static Tokenizer hyenadna(bool standalone);
+  // Bytes as they are (CharLevelTokenizer of Evo 1 and 2): case is kept, every byte is a token, 0
+  // is the end and the beginning of a text (stripedhyena.md section 5).
+  static Tokenizer bytes();
   // From tokenizer.json (a vocabulary of single letters: WordLevel, or BPE without merges). A table
   // with letters of one case only takes both cases; U is read as T; IUPAC letters off the table
   // become N if the table has it, else [UNK]; anything else [UNK], or N where there is no [UNK].
@@ -44,11 +47,17 @@ class Tokenizer {
   // Position of the base in acgt() (0..3), or -1 for anything else; U counts as T.
   static int base_index(char base);
 
+  // Whether every letter is a token of its own, to be predicted like the four bases.
+  bool every_letter() const { return every_letter_; }
+  // What published scoring puts before a sequence if it is told to.
+  std::optional<std::int32_t> bos() const { return bos_; }
   std::optional<std::int32_t> mask() const { return mask_; }
   std::optional<std::int32_t> unknown() const { return unknown_; }
   // What the published tokenizer puts before and after by default; often nothing.
   const std::vector<std::int32_t>& prefix() const { return prefix_; }
   const std::vector<std::int32_t>& suffix() const { return suffix_; }
+  // Reads lower case as upper case from now on, whatever the published table does.
+  void fold_case();
   void drop_special_tokens() { prefix_.clear(), suffix_.clear(); }
 
   // complement[token]; size is at least vocab rows; identity for everything but A-T, C-G (in a
@@ -69,7 +78,8 @@ class Tokenizer {
   std::string name_;
   std::array<std::int32_t, 256> table_{};
   std::array<std::int32_t, 4> acgt_{-1, -1, -1, -1};
-  std::optional<std::int32_t> mask_, unknown_;
+  std::optional<std::int32_t> mask_, unknown_, bos_;
+  bool every_letter_ = false;
   std::vector<std::int32_t> prefix_, suffix_;
   std::vector<std::pair<std::int32_t, std::string>> vocabulary_;
 };

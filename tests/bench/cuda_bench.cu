@@ -15,6 +15,7 @@
 #include "kernels/norm/norm.h"
 #include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
+#include "libgenossm/model/cuda_mixer.h"
 #include "libgenossm/runtime/cuda_lane.h"
 #include "libgenossm/runtime/random_model.h"
 
@@ -293,6 +294,31 @@ void block(Bench& b, const char* what, const Model& model, Index L, double peer,
   b.row(what, ms, L, 0, peer, must, good);
 }
 
+// What the original block is: the mixer without norm and residual stream, in_proj to out_proj,
+// with a result in bf16.
+void mixer(Bench& b, const char* what, const std::string& config, Index L, double peer) {
+  if (!b.wanted(what)) return;
+  const ModelSpec spec = random_spec(Json::parse(config, "bench"), 5);
+  const auto& mixer = std::get<Mamba2Spec>(spec.blocks.front().forward);
+  const auto made = make_cuda_mixer<bf16>(b.device(), mixer, mixer);
+  auto x = b.random<bf16>(L * spec.d_model), p = b.random<bf16>(L * made->projected()),
+       g = b.random<bf16>(L * made->mixed());
+  auto y = b.random<bf16>(L * spec.d_model);
+  const CudaLinear out(b.device(), Precision::bf16, mixer.out_proj, mixer.out_bias);
+  SequenceTable table;
+  table.assign(b.cuda(), {{0, L, -1, true, 0}});
+  CudaScratch scratch;
+  made->reserve(b.cuda(), scratch, L, 1);
+  const double ms = b.milliseconds([&] {
+    const View<bf16, 2> projected = p.matrix(L, made->projected()),
+                        mixed = g.matrix(L, made->mixed());
+    made->project_in(b.cuda(), x.matrix(L, spec.d_model), projected);
+    made->mix(b.cuda(), scratch, projected, table.view(), nullptr, false, false, mixed);
+    out.run(b.cuda(), View<const bf16, 2>(mixed), y.matrix(L, spec.d_model));
+  });
+  b.row(what, ms, L, 0, peer);
+}
+
 void all(bool quick, bool once, const char* only) {
   Bench b;
   b.once = once;
@@ -323,11 +349,12 @@ void all(bool quick, bool once, const char* only) {
     }
   }
   {
-    const Model two = model_of(b, R"({"d_model": 256, "n_layer": 1, "vocab_size": 16,
-        "ssm_cfg": {"layer": "Mamba2", "d_state": 64, "headdim": 64}})",
-                               Precision::bf16);
+    const std::string config = R"({"d_model": 256, "n_layer": 1, "vocab_size": 16,
+        "ssm_cfg": {"layer": "Mamba2", "d_state": 64, "headdim": 64}})";
+    const Model two = model_of(b, config, Precision::bf16);
     whole(b, "Mamba-2 model of one block, 256, state 64, 1 M", two, M, 1, M, 8.8, 5, 3, 5);
     block(b, "Mamba-2 block alone, 256, state 64, 1 M", two, M, 8.8, 5, 3);
+    mixer(b, "Mamba-2 mixer alone, 256, state 64, 1 M", config, M, 8.8);
     const Model one = model_of(
         b, R"({"d_model": 256, "n_layer": 1, "vocab_size": 16, "ssm_cfg": {"d_state": 16}})",
         Precision::bf16);
@@ -349,7 +376,7 @@ int main(int argc, char** argv) {
     const bool quick = argc > 1 && std::strcmp(argv[1], "quick") == 0;
     const char* only = argc > 1 ? argv[argc - 1] : "";
     if (argc == 2 && (once || quick)) only = "";
-    genossm::all(once || quick, once, only);
+    genossm::all(quick, once, only);
   } catch (const genossm::Error& error) {
     std::printf("%s\n", error.what());
     return 1;

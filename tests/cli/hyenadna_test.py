@@ -112,6 +112,29 @@ class HyenaDna(Case):
         self.assertEqual(self.bytes_of("embed", "-m", MODEL, "l.fa", "--pool", "none"),
                          self.bytes_of("embed", "-m", MODEL, "u.fa", "--pool", "none"))
 
+    def test_lower_case_can_be_read_as_upper_case(self):
+        self.write("l.fa", ">l\n" + bases(40, 5).lower() + "\n")
+        self.write("u.fa", ">l\n" + bases(40, 5) + "\n")
+        upper = self.good("embed", "-m", MODEL, "u.fa", "-q", "--no-version").stdout
+        lower = self.good("embed", "-m", MODEL, "l.fa", "-q", "--no-version", "--lowercase", "upper").stdout
+        self.assertEqual(upper.splitlines()[1:], lower.splitlines()[1:])
+        self.assertIn(b'"lowercase": "upper"', lower.splitlines()[0])
+        numpy.save(self.path("ids.npy"), numpy.full(9, 7, "<i8"))
+        self.refused(2, "embed", "-m", MODEL, "--token-ids", "ids.npy", "--lowercase", "upper", says=("--lowercase",))
+        self.refused(2, "embed", "-m", MODEL, "l.fa", "--lowercase", "lower", says=("published, upper",))
+
+    def test_a_head_remembers_how_lower_case_was_read(self):
+        rows = [f"{letter * 30}\t{letter}" for letter in "ac" for _ in range(8)]
+        self.write("t.tsv", "sequence\tlabel\n" + "\n".join(rows) + "\n")
+        self.good("train-head", "-m", MODEL, "--train", "t.tsv", "--lowercase", "upper", "--no-cache", "--cv", "2",
+                  "--resamples", "0", "-o", "h.safetensors", "-q")
+        self.write("r.fa", ">low\n" + "c" * 30 + "\n>up\n" + "C" * 30 + "\n")
+        words = ("classify", "-m", MODEL, "--head", "h.safetensors", "r.fa", "-q")
+        low, up = self.good(*words).stdout.decode().splitlines()[-2:]
+        self.assertEqual(low.split("\t")[1:], up.split("\t")[1:])
+        self.assertEqual(low.split("\t")[1], "c")
+        self.refused(2, *words, "--lowercase", "upper", says=("--lowercase",))
+
     def test_inspect_states_the_limit(self):
         text = self.good("inspect", MODEL, "--plan").stdout.decode()
         self.assertIn("258 tokens at most", text)

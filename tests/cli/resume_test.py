@@ -56,16 +56,22 @@ class Resume(Case):
         expected = digest(self.path(ref))
         chance = random.Random(name)
         kills = rounds = resumed = 0
-        while kills < KILLS or not self.path(name).exists():
+        journal = self.path(name + ".genossm-journal")
+
+        # Killed between its name and the end of its journal an output is complete, and the run is not.
+        def complete():
+            return self.path(name).exists() and not journal.exists()
+
+        while kills < KILLS or not complete():
             rounds += 1
             self.assertLess(rounds, 40 * KILLS + 100, "the run never ends")
-            if self.path(name).exists():
+            if complete():
                 self.assertEqual(digest(self.path(name)), expected)
                 self.assertEqual(self.left(name), [])
                 remove(self.path(name))
-                if name.endswith(".npy"):
-                    self.path(name.replace(".npy", ".names.tsv")).unlink()
-            resumed += self.path(name + ".genossm-journal").exists()
+                for more in (name.replace(".npy", ".names.tsv"), name + ".csi"):
+                    self.path(more).unlink(missing_ok=True)
+            resumed += journal.exists()
             run = self.start(*words, "-o", name, *OFTEN)
             try:
                 # Short first, longer where nothing moves: the machine may be busy.
@@ -165,6 +171,16 @@ class Resume(Case):
         self.good(*words, "-o", "out.npy", "--resume", "require", "-@", "2", "--chunk", "128")
         self.good(*words, "-o", "ref.npy")
         self.assertEqual(digest(self.path("out.npy")), digest(self.path("ref.npy")))
+
+    def test_killed_between_two_names(self):
+        """An output that has its name while its index, or its journal, is not done yet is our own."""
+        words = ("score", *self.region(20000))
+        self.good(*words, "-o", "ref.tsv")
+        self.interrupted(*words, out="out.tsv")
+        self.write("out.tsv", "what stood there")
+        self.good(*words, "-o", "out.tsv")
+        self.assertEqual(digest(self.path("out.tsv")), digest(self.path("ref.tsv")))
+        self.assertEqual(self.left("out.tsv"), [])
 
     def test_resume_options(self):
         words = ("score", *self.region(20000))

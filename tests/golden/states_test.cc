@@ -55,15 +55,15 @@ void check_case(const std::string& name, Device& device) {
   const std::vector<std::int64_t> next = expected.integers("step.input_ids");
   Lane lane(model.model, Features{.logits = true}, 64, 64);
   for (Index b = 0; b < batches; ++b) {
-    std::vector<float> state(static_cast<std::size_t>(model.model.card().state_floats));
+    Carry carry(model.model);
     const std::vector<std::int32_t> tokens(ids.begin() + b * L, ids.begin() + (b + 1) * L);
-    lane.advance(device, tokens, state.data(), true, [](Index, Index, View<const float, 2>) {});
+    lane.advance(device, tokens, carry, [](Index, Index, View<const float, 2>) {});
     for (Index layer = 0; layer < model.model.card().layers; ++layer) {
-      check_layer(expected, layer, b, state.data() + model.model.state_offset(layer));
+      check_layer(expected, layer, b, carry.state.data() + model.model.state_offset(layer));
     }
     const std::vector<std::int32_t> one{
         static_cast<std::int32_t>(next[static_cast<std::size_t>(b)])};
-    lane.advance(device, one, state.data(), false, [&](Index, Index, View<const float, 2> logits) {
+    lane.advance(device, one, carry, [&](Index, Index, View<const float, 2> logits) {
       EXPECT_LE(relative_error(logits, expected.tensor("step.logits").matrix(b)), kTolerance);
     });
   }

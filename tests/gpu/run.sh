@@ -27,8 +27,15 @@ failed=0
 ctest --test-dir "$build" -L gpu -j 4 --output-on-failure || failed=1
 if [ -n "$sanitize" ]; then
   for tool in memcheck racecheck; do
-    compute-sanitizer --tool $tool --error-exitcode 1 "$build/tests/kernels/kernel_cuda_ops" \
-      --gtest_filter="${GENOSSM_SANITIZE_FILTER:-*}" || failed=1
+    # The definitions in double take most of the time: eight shares beside each other.
+    running=
+    for share in 0 1 2 3 4 5 6 7; do
+      GTEST_TOTAL_SHARDS=8 GTEST_SHARD_INDEX=$share compute-sanitizer --tool $tool \
+        --error-exitcode 1 "$build/tests/kernels/kernel_cuda_ops" \
+        --gtest_filter="${GENOSSM_SANITIZE_FILTER:-*}" &
+      running="$running $!"
+    done
+    for process in $running; do wait "$process" || failed=1; done
   done
 fi
 if [ -n "$bench" ]; then

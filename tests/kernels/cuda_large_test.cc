@@ -3,6 +3,7 @@
 // the last and compared at sampled positions, the last rows among them. bf16 within 1e-2 of the
 // largest value. Skipped where there is no GPU or it has too little memory.
 #include <cmath>
+#include <cstring>
 #include <set>
 
 #include "tests/kernels/cuda_test.h"
@@ -88,6 +89,59 @@ class CudaLarge : public ::testing::Test {
  private:
   std::optional<Device> device_;
 };
+
+// Where few blocks would be at work the scan has a channel a thread instead of two: a sequence
+// alone and among others, both directions, steps from 0.002 to 1 so that segments are left early
+// and late.
+template <class T>
+void same_bits_alone(Cuda& cuda, View<const T, 2> u, View<const T, 2> dt, View<const T, 2> z,
+                     View<const T, 2> B, View<const T, 2> C, const std::vector<float>& A,
+                     const std::vector<float>& bias) {
+  const Index L = u.extent[0], D = u.extent[1], N = B.extent[1], first = 9 * 1024 + 77;
+  CudaBuffer<float> on_A(cuda, A), on_bias(cuda, bias);
+  const auto y_of = [&](Index end, std::vector<SequenceRows> rows_of) {
+    CudaBuffer<T> y(cuda, end * D);
+    SequenceTable table;
+    table.assign(cuda, std::move(rows_of));
+    SelectiveScanSet<T> set{.z = rows(z, 0, end), .sequences = table.view(), .y = y.matrix(end, D)};
+    set.forward = {.u = rows(u, 0, end),
+                   .dt = rows(dt, 0, end),
+                   .dt_bias = on_bias.view(),
+                   .A = on_A.matrix(N, D),
+                   .B = {B.data, {end, 1, N}},
+                   .C = {C.data, {end, 1, N}}};
+    set.reverse = set.forward;
+    check(set);
+    run(cuda, set);
+    std::vector<T> host(static_cast<std::size_t>(first * D));
+    cuda.copy_out(host.data(), y.data(), first * D * Index{sizeof(T)});
+    return host;
+  };
+  const auto alone = y_of(first, {{0, first, -1, true, 0}});
+  const auto among = y_of(L, {{0, first, -1, true, 0}, {first, L, -1, true, 0}});
+  EXPECT_EQ(std::memcmp(alone.data(), among.data(), alone.size() * sizeof(T)), 0);
+}
+
+TEST_F(CudaLarge, ScanOfFewAndManyBlocksGivesTheSameBits) {
+  constexpr Index L = 80 * 512 + 5, D = 2048, N = 16;
+  const Index bytes = L * D * 24;
+  if (!fits(bytes)) GTEST_SKIP() << too_small(bytes);
+  std::vector<float> A, bias;
+  for (Index n = 0; n < N; ++n) {
+    for (Index c = 0; c < D; ++c) A.push_back(-static_cast<float>(n + 1));
+  }
+  for (Index c = 0; c < D; ++c) {
+    bias.push_back(-6.0f + 6.0f * static_cast<float>(c) / static_cast<float>(D));
+  }
+  {
+    const auto u = repeated<bf16>(L, D), dt = repeated<bf16>(L, D, 0.5f), z = repeated<bf16>(L, D);
+    const auto B = repeated<bf16>(L, N), C = repeated<bf16>(L, N);
+    same_bits_alone<bf16>(cuda(), u.view, dt.view, z.view, B.view, C.view, A, bias);
+  }
+  const auto u = repeated<float>(L, D), dt = repeated<float>(L, D, 0.5f), z = repeated<float>(L, D);
+  const auto B = repeated<float>(L, N), C = repeated<float>(L, N);
+  same_bits_alone<float>(cuda(), u.view, dt.view, z.view, B.view, C.view, A, bias);
+}
 
 TEST_F(CudaLarge, ScanConvolutionNormAndProduct) {
   constexpr Index L = 1'100'003, D = 2048, N = 16, W = 4;

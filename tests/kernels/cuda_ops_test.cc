@@ -225,6 +225,254 @@ TEST_F(CudaOps, CausalConv) {
   }
 }
 
+TEST_F(CudaOps, Rope) {
+  for (const auto& [heads, E, half, gap] : {std::tuple<Index, Index, Index, Index>{1, 2, 1, 0},
+                                            {3, 16, 8, 1},
+                                            {2, 19, 7, 0},
+                                            {32, 128, 64, 0},
+                                            {1, 1200, 600, 3}}) {
+    for (const Index start : {Index{0}, Index{1'000'003}}) {
+      Matrix x = random_matrix(random_, 70, heads * E, gap), freq(1, half);
+      round_to_bf16(x);
+      for (Index j = 0; j < half; ++j) {
+        freq.at(0, j) =
+            static_cast<float>(std::pow(1e4, -static_cast<double>(j) / static_cast<double>(half)));
+      }
+      Matrix want = x, got = x, halves = x, parts = x;
+      Rope op{.x = want.view(),
+              .heads = heads,
+              .inv_freq = vector_of(freq),
+              .start = start,
+              .scale = start ? 16.0 : 1.0};
+      launch(reference_, op);
+      op.x = got.view();
+      launch_anywhere(gpu(), op);
+      EXPECT_TRUE(close(got.view(), want.view(), 1e-6) && got.intact()) << heads << " " << E;
+      op.x = halves.view();
+      launch_in_bf16(gpu(), op);
+      EXPECT_TRUE(close(halves.view(), want.view(), kHalf) && halves.intact());
+      for (const auto& [begin, end] : {std::pair<Index, Index>{0, 33}, {33, 70}}) {
+        op.x = rows(parts.view(), begin, end), op.start = start + begin;
+        launch_anywhere(gpu(), op);
+      }
+      EXPECT_TRUE(same_bits(parts.view(), got.view()));
+    }
+  }
+}
+
+TEST_F(CudaOps, Fir) {
+  for (const Index L : {1, 2, 63, 64, 65, 300}) {
+    for (const auto& [D, G, gap] :
+         {std::tuple<Index, Index, Index>{1, 1, 0}, {24, 8, 0}, {45, 3, 3}, {240, 16, 8}}) {
+      for (const Index W : {1, 2, 7, 32, 33, 128, 201}) {
+        Matrix x = random_matrix(random_, L, D, gap, 4), taps = random_matrix(random_, G, W, gap);
+        Matrix skip = random_matrix(random_, 1, D), gate = random_matrix(random_, L, D, gap);
+        Matrix tail = random_matrix(random_, W - 1, D, gap, 4);
+        for (Matrix* m : {&x, &gate, &tail}) round_to_bf16(*m);
+        Matrix want(L, D), got(L, D), half(L, D), t1 = tail, t2 = tail, t3 = tail;
+        Fir op{.x = x.view(),
+               .taps = taps.view(),
+               .order = W % 2 ? TapOrder::current_last : TapOrder::current_first,
+               .tail = t1.view(),
+               .y = want.view()};
+        if (D != 24) op.skip = vector_of(skip);
+        if (L % 2) op.gate = gate.view();
+        const double floor = 1e-6 * std::sqrt(static_cast<double>(W));
+        launch(reference_, op);
+        op.tail = t2.view(), op.y = got.view();
+        launch_anywhere(gpu(), op);
+        EXPECT_TRUE(close(got.view(), want.view(), kFloat, floor) && got.intact())
+            << L << " " << D << " " << W;
+        EXPECT_TRUE(same_bits(t2.view(), t1.view()) && t2.intact());
+        op.tail = t3.view(), op.y = half.view();
+        launch_in_bf16(gpu(), op);
+        EXPECT_TRUE(close(half.view(), want.view(), kHalf) && half.intact());
+        EXPECT_TRUE(same_bits(t3.view(), t1.view()));
+        // Two parts give the same bits.
+        Matrix t4 = tail, parts(L, D);
+        const Index m = L / 3;
+        for (const auto& [begin, end] : {std::pair<Index, Index>{0, m}, {m, L}}) {
+          Fir part = op;
+          part.x = rows(op.x, begin, end), part.gate = rows(op.gate, begin, end);
+          part.y = rows(parts.view(), begin, end), part.tail = t4.view();
+          launch_anywhere(gpu(), part);
+        }
+        EXPECT_TRUE(same_bits(parts.view(), got.view()) && same_bits(t4.view(), t1.view()));
+      }
+    }
+  }
+}
+
+struct DiagonalCase {
+  DiagonalCase(std::mt19937& random, Index length, Index channels, Index states, Index parts,
+               Index gap)
+      : L(length),
+        D(channels),
+        N(states),
+        Q(parts),
+        u(random_matrix(random, L, D, gap)),
+        poles(N * Q, D, gap),
+        low(N * Q, D, gap),
+        residues(random_matrix(random, N * Q, D)),
+        skip(random_matrix(random, 1, D)),
+        gate(random_matrix(random, L, D, gap)),
+        h(random_matrix(random, N * Q, D, gap)) {
+    std::uniform_real_distribution<double> part(0, 1);
+    for (Index n = 0; n < N; ++n) {
+      for (Index d = 0; d < D; ++d) {
+        const double size = 1 - 1e-4 * std::pow(9e3, part(random));
+        const double angle = Q == 2 ? 6.28 * part(random) : 0;
+        for (Index q = 0; q < Q; ++q) {
+          const auto [high, rest] = split_pole(size * (q == 0 ? std::cos(angle) : std::sin(angle)));
+          poles.at(n * Q + q, d) = high, low.at(n * Q + q, d) = rest;
+        }
+      }
+    }
+    for (Matrix* m : {&u, &gate}) round_to_bf16(*m);
+  }
+  template <class T = float>
+  View<T, 3> states(Matrix& m) {
+    return {m.view().data, {N, Q, D}, {Q * m.stride, m.stride, 1}};
+  }
+  DiagonalScan op(Matrix& out, Matrix& state, int form) {
+    DiagonalScan s{.u = u.view(),
+                   .poles = states<const float>(poles),
+                   .residues = states<const float>(residues),
+                   .h = states(state),
+                   .y = out.view()};
+    if (form & 1) s.poles_low = states<const float>(low);
+    if (form & 2) s.skip = vector_of(skip);
+    if (form & 4) s.gate = gate.view();
+    return s;
+  }
+  Index L, D, N, Q;
+  Matrix u, poles, low, residues, skip, gate, h;
+};
+
+TEST_F(CudaOps, DiagonalScan) {
+  int form = 0;
+  for (const Index L : {1, 31, 511, 512, 513, 1700}) {
+    for (const auto& [D, N, gap] :
+         {std::tuple<Index, Index, Index>{1, 1, 0}, {24, 8, 0}, {75, 16, 1}, {130, 21, 2}}) {
+      for (const Index Q : {1, 2}) {
+        for (int i = 0; i < 2; ++i, ++form) {
+          DiagonalCase c(random_, L, D, N, Q, gap);
+          Matrix want(L, D, gap), got = want, half = want, h1 = c.h, h2 = c.h, h3 = c.h;
+          launch(reference_, c.op(want, h1, form));
+          launch_anywhere(gpu(), c.op(got, h2, form));
+          EXPECT_TRUE(close(got.view(), want.view(), kFloat) && got.intact())
+              << L << " " << D << " " << N << " " << Q << " " << form;
+          EXPECT_TRUE(close(h2.view(), h1.view(), kFloat) && h2.intact());
+          launch_in_bf16(gpu(), c.op(half, h3, form));
+          EXPECT_TRUE(close(half.view(), want.view(), kHalf) && half.intact());
+          EXPECT_TRUE(same_bits(h3.view(), h2.view()));
+        }
+      }
+    }
+  }
+}
+
+TEST_F(CudaOps, DiagonalScanCutAtSegments) {
+  const Index L = 2300;
+  for (const Index Q : {1, 2}) {
+    DiagonalCase c(random_, L, 75, 11, Q, 0);
+    Matrix whole(L, 75), h1 = c.h;
+    launch_anywhere(gpu(), c.op(whole, h1, 7));
+    for (const Index m : {512, 1024, 2048}) {
+      Matrix parts(L, 75), h2 = c.h;
+      for (const auto& [begin, end] : {std::pair<Index, Index>{0, m}, {m, L}}) {
+        DiagonalScan op = c.op(parts, h2, 7);
+        op.u = rows(op.u, begin, end), op.gate = rows(op.gate, begin, end);
+        op.y = rows(op.y, begin, end);
+        launch_anywhere(gpu(), op);
+      }
+      EXPECT_TRUE(same_bits(parts.view(), whole.view()) && same_bits(h2.view(), h1.view())) << m;
+    }
+  }
+}
+
+TEST_F(CudaOps, Attention) {
+  for (const Index L : {1, 31, 64, 65, 200}) {
+    for (const Index E : {1, 8, 18, 64, 75, 128, 200, 256}) {
+      for (const auto mask : {AttentionMask::causal, AttentionMask::window,
+                              AttentionMask::bidirectional, AttentionMask::janus}) {
+        const Index H = 4, G = E % 3 ? 2 : 4, gap = L % 3;
+        const Index S = L + (mask == AttentionMask::janus ? L % 2 : (L + E) % 3 * 50);
+        Matrix q = random_matrix(random_, L, H * E, gap, 2);
+        Matrix k = random_matrix(random_, S, G * E, gap, 2), v = random_matrix(random_, S, G * E);
+        for (Matrix* m : {&q, &k, &v}) round_to_bf16(*m);
+        Matrix want(L, H * E, gap), got = want, half = want, mixed = want;
+        Attention op{.q = q.view(),
+                     .k = k.view(),
+                     .v = v.view(),
+                     .heads = H,
+                     .kv_heads = G,
+                     .scale = 1 / std::sqrt(static_cast<float>(E)),
+                     .mask = mask,
+                     .window = 1 + (L * E) % 90,
+                     .first = (L + E) % 40,
+                     .y = want.view()};
+        launch(reference_, op);
+        op.y = got.view();
+        launch_anywhere(gpu(), op);
+        EXPECT_TRUE(close(got.view(), want.view(), kFloat) && got.intact())
+            << L << " " << E << " " << static_cast<int>(mask);
+        op.y = half.view();
+        launch_in_bf16(gpu(), op);
+        EXPECT_TRUE(close(half.view(), want.view(), kHalf) && half.intact());
+        // A cache in bf16 under queries in float32: these numbers are the same in both.
+        std::vector<bf16> kb, vb;
+        for (Matrix* m : {&k, &v}) {
+          for (Index i = 0; i < S; ++i) {
+            for (Index e = 0; e < G * E; ++e) {
+              (m == &k ? kb : vb).push_back({f32_to_bf16(m->at(i, e))});
+            }
+          }
+        }
+        AttentionOf<bf16> cached{.q = op.q,
+                                 .k = {kb.data(), {S, G * E}},
+                                 .v = {vb.data(), {S, G * E}},
+                                 .heads = H,
+                                 .kv_heads = G,
+                                 .scale = op.scale,
+                                 .mask = op.mask,
+                                 .window = op.window,
+                                 .first = op.first,
+                                 .y = mixed.view()};
+        launch_anywhere(gpu(), cached);
+        EXPECT_TRUE(same_bits(mixed.view(), got.view()));
+      }
+    }
+  }
+}
+
+TEST_F(CudaOps, AttentionCutAnywhere) {
+  const Index L = 200, E = 18;
+  for (const Index window : {0, 17, 100}) {
+    Matrix q = random_matrix(random_, L, 4 * E), k = random_matrix(random_, L, 2 * E),
+           v = random_matrix(random_, L, 2 * E), whole(L, 4 * E);
+    Attention op{.q = q.view(),
+                 .k = k.view(),
+                 .v = v.view(),
+                 .heads = 4,
+                 .kv_heads = 2,
+                 .mask = window ? AttentionMask::window : AttentionMask::causal,
+                 .window = window,
+                 .y = whole.view()};
+    launch_anywhere(gpu(), op);
+    for (const Index m : {1, 31, 32, 64, 65, 199}) {
+      Matrix parts(L, 4 * E);
+      for (const auto& [begin, end] : {std::pair<Index, Index>{0, m}, {m, L}}) {
+        Attention part = op;
+        part.q = rows(op.q, begin, end), part.y = rows(parts.view(), begin, end);
+        part.k = rows(op.k, 0, end), part.v = rows(op.v, 0, end);
+        launch_anywhere(gpu(), part);
+      }
+      EXPECT_TRUE(same_bits(parts.view(), whole.view())) << m << " " << window;
+    }
+  }
+}
+
 struct ScanCase {
   ScanCase(std::mt19937& random, Index length, Index channels, Index states, Index groups,
            Index gap)

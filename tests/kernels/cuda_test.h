@@ -12,12 +12,16 @@
 #include <vector>
 
 #include "kernels/activation/activation.h"
+#include "kernels/attention/attention.h"
 #include "kernels/causal_conv/causal_conv.h"
 #include "kernels/core/device.h"
+#include "kernels/diagonal_scan/diagonal_scan.h"
 #include "kernels/embedding/embedding.h"
+#include "kernels/fir/fir.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/norm/norm.h"
 #include "kernels/pool/pool.h"
+#include "kernels/rope/rope.h"
 #include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
 #include "kernels/token_scores/token_scores.h"
@@ -164,6 +168,64 @@ void run_mirrored(Cuda& cuda, const Ssd& op) {
   on.h = f.out(op.h), on.scale = f.out(op.scale), on.y = m.out(op.y);
   run(cuda, on);
   m.fetch(), f.fetch();
+}
+template <class T>
+void run_mirrored(Cuda& cuda, const Rope& op) {
+  Mirror<T> m(cuda);
+  Mirror<float> f(cuda);
+  BasicRope<T> on{.heads = op.heads, .start = op.start, .scale = op.scale};
+  on.x = m.out(op.x), on.inv_freq = f.in(op.inv_freq);
+  run(cuda, on);
+  m.fetch();
+}
+template <class T>
+void run_mirrored(Cuda& cuda, const Fir& op) {
+  Mirror<T> m(cuda);
+  Mirror<float> f(cuda);
+  BasicFir<T> on{.order = op.order};
+  on.x = m.in(op.x), on.taps = f.in(op.taps), on.skip = f.in(op.skip), on.gate = m.in(op.gate);
+  on.tail = f.out(op.tail), on.y = m.out(op.y);
+  run(cuda, on);
+  m.fetch(), f.fetch();
+}
+template <class T>
+void run_mirrored(Cuda& cuda, const DiagonalScan& op) {
+  Mirror<T> m(cuda);
+  Mirror<float> f(cuda);
+  BasicDiagonalScan<T> on;
+  on.u = m.in(op.u), on.poles = f.in(op.poles), on.poles_low = f.in(op.poles_low);
+  on.residues = f.in(op.residues), on.skip = f.in(op.skip), on.gate = m.in(op.gate);
+  on.h = f.out(op.h), on.y = m.out(op.y);
+  run(cuda, on);
+  m.fetch(), f.fetch();
+}
+// T: of queries, keys and values alike.
+template <class T>
+void run_mirrored(Cuda& cuda, const Attention& op) {
+  Mirror<T> m(cuda);
+  BasicAttention<T, T> on{.heads = op.heads,
+                          .kv_heads = op.kv_heads,
+                          .scale = op.scale,
+                          .mask = op.mask,
+                          .window = op.window,
+                          .first = op.first};
+  on.q = m.in(op.q), on.k = m.in(op.k), on.v = m.in(op.v), on.y = m.out(op.y);
+  run(cuda, on);
+  m.fetch();
+}
+// Queries in float32, keys and values in bf16.
+template <class T>
+void run_mirrored(Cuda& cuda, const AttentionOf<bf16>& op) {
+  Mirror<float> m(cuda);
+  AttentionOf<bf16> on{.heads = op.heads,
+                       .kv_heads = op.kv_heads,
+                       .scale = op.scale,
+                       .mask = op.mask,
+                       .window = op.window,
+                       .first = op.first};
+  on.q = m.in(op.q), on.k = m.in(op.k), on.v = m.in(op.v), on.y = m.out(op.y);
+  run(cuda, on);
+  m.fetch();
 }
 template <class T>
 void run_mirrored(Cuda& cuda, const Matmul& op) {

@@ -204,12 +204,12 @@ TEST(LongConv, TransformsAreShort) {
   }
 }
 
-TEST(LongConv, PlacesAreAPermutation) {
+TEST(LongConv, FrequenciesAreAPermutation) {
   for (const Index n : {1, 2, 3, 5, 8, 12, 15, 64, 90, 2048}) {
-    std::vector<Index> places = FftPlan::make(n).places();
-    ASSERT_EQ(static_cast<Index>(places.size()), n);
-    std::sort(places.begin(), places.end());
-    for (Index i = 0; i < n; ++i) EXPECT_EQ(places[static_cast<std::size_t>(i)], i);
+    std::vector<Index> frequencies = FftPlan::make(n).frequencies();
+    ASSERT_EQ(static_cast<Index>(frequencies.size()), n);
+    std::sort(frequencies.begin(), frequencies.end());
+    for (Index i = 0; i < n; ++i) EXPECT_EQ(frequencies[static_cast<std::size_t>(i)], i);
   }
 }
 

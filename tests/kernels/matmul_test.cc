@@ -1,5 +1,8 @@
 #include "kernels/matmul/matmul.h"
 
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <thread>
 
 #include "tests/kernels/kernel_test.h"
@@ -251,6 +254,138 @@ TEST(Matmul, ColumnsOfOneMatrix) {
   EXPECT_TRUE(same_bits(cols(both.view(), 4, 9), want.view()));
   EXPECT_TRUE(same_bits(cols(both.view(), 0, 4), x.view()));
   EXPECT_TRUE(both.intact());
+}
+
+// A matrix as a file has it, at an odd address.
+struct InFile {
+  InFile(std::mt19937& random, DType type, Index N, Index K) {
+    Matrix w = random_matrix(random, N, K);
+    bytes.resize(static_cast<std::size_t>(N * K * size_of(type)) + 1);
+    std::byte* to = bytes.data() + 1;
+    for (Index n = 0; n < N; ++n) {
+      for (Index k = 0; k < K; ++k, to += size_of(type)) {
+        const float value = w.view().row(n)[k];
+        const std::uint16_t half = type == DType::bf16 ? f32_to_bf16(value) : f32_to_f16(value);
+        std::memcpy(to, type == DType::f32 ? static_cast<const void*>(&value) : &half,
+                    static_cast<std::size_t>(size_of(type)));
+      }
+    }
+    matrix = {bytes.data() + 1, type, N, K};
+  }
+  std::vector<std::byte> bytes;
+  StoredMatrix matrix;
+};
+
+struct Form {
+  DType type;
+  Precision precision;
+  bool fp8;
+};
+
+MatmulWeight packed(Device& device, const InFile& w, const Form& form,
+                    const std::vector<Index>& order) {
+  return form.fp8 ? MatmulWeight::pack_e4m3(device, w.matrix, {3.0f, 100.0f}, order)
+                  : MatmulWeight::pack(device, w.matrix, form.precision, order);
+}
+
+std::vector<Form> stored_forms() {
+  std::vector<Form> all;
+  for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
+    all.push_back({type, Precision::fp32, false});
+    all.push_back({type, Precision::bf16, false});
+    all.push_back({type, Precision::fp32, true});
+  }
+  return all;
+}
+
+TEST(StoredMatmul, AgreesWithTheDefinition) {
+  std::mt19937 random(31);
+  Device reference{Reference()}, one{Cpu(1)}, three{Cpu(3)};
+  for (const auto& [K, N] : {std::pair<Index, Index>{1, 1}, {37, 64}, {257, 130}, {520, 17}}) {
+    for (const Form& form : stored_forms()) {
+      const InFile w(random, form.type, N, K);
+      std::vector<Index> order(static_cast<std::size_t>(N));
+      for (Index n = 0; n < N; ++n) order[static_cast<std::size_t>(n)] = N - 1 - n;
+      const auto defined = packed(reference, w, form, order);
+      const auto weight = packed(one, w, form, order);
+      EXPECT_TRUE(weight.rows_independent());
+      const Index blocks = (N + 15) / 16 * 16;
+      if (form.fp8) {
+        EXPECT_EQ(weight.bytes(), blocks * K);
+      } else if (form.type == DType::bf16 && form.precision == Precision::fp32) {
+        EXPECT_EQ(weight.bytes(), blocks * K * 2);
+      }
+      for (const Index L : {1, 63, 130}) {
+        for (const bool accumulate : {false, true}) {
+          Product p(random, {L, K, N}, 3, accumulate, !accumulate);
+          Matrix want = p.run(reference, defined);
+          Matrix got = p.run(one, weight);
+          // The bias may cancel a single product.
+          const double tolerance = form.precision == Precision::fp32 && K > 1 ? 1e-5 : 1e-4;
+          ASSERT_TRUE(close(got.view(), want.view(), tolerance))
+              << L << " x " << K << " x " << N << ", " << name_of(form.type) << ", " << form.fp8;
+          ASSERT_TRUE(same_bits(p.run(three, weight).view(), got.view()));
+          // A row alone has the same bits.
+          Product alone(random, {1, K, N}, 0, accumulate, !accumulate);
+          std::copy_n(p.x.view().row(L - 1), K, alone.x.view().data);
+          std::copy_n(p.start.view().row(L - 1), N, alone.start.view().data);
+          alone.bias = p.bias;
+          ASSERT_TRUE(same_bits(alone.run(one, weight).view(), rows(got.view(), L - 1, L)));
+        }
+      }
+    }
+  }
+}
+
+TEST(StoredMatmul, EveryInstructionSet) {
+  std::mt19937 random(32);
+  Device reference{Reference()}, cpu{Cpu(1)};
+  for (const Form& form : stored_forms()) {
+    const InFile w(random, form.type, 50, 300);
+    Product p(random, {30, 300, 50}, 1, false, true);
+    Matrix want = p.run(reference, packed(reference, w, form, {}));
+    for_each_instruction_set([&] {
+      Matrix got = p.run(cpu, packed(cpu, w, form, {}));
+      EXPECT_TRUE(close(got.view(), want.view(), form.precision == Precision::fp32 ? 1e-5 : 1e-4));
+    });
+  }
+}
+
+TEST(StoredMatmul, RefusesWhatIsNoWeight) {
+  std::mt19937 random(33);
+  Device cpu{Cpu(1)};
+  const InFile w(random, DType::f32, 3, 4);
+  const std::vector<Index> two{0, 1};
+  EXPECT_THROW(MatmulWeight::pack(cpu, StoredMatrix{}, Precision::fp32), Error);
+  EXPECT_THROW(MatmulWeight::pack(cpu, w.matrix, Precision::fp32, two), Error);
+  for (const float bad : {0.0f, -1.0f, std::numeric_limits<float>::infinity(), kNaN}) {
+    EXPECT_THROW(MatmulWeight::pack_e4m3(cpu, w.matrix, {bad, 1.0f}), Error);
+    EXPECT_THROW(MatmulWeight::pack_e4m3(cpu, w.matrix, {1.0f, bad}), Error);
+  }
+}
+
+// All codes there and back, ties to even, saturation.
+TEST(E4m3, Codes) {
+  for (int c = 0; c < 256; ++c) {
+    const auto code = static_cast<std::uint8_t>(c);
+    const float value = e4m3_to_f32(code);
+    if ((c & 0x7f) == 0x7f) {
+      EXPECT_TRUE(std::isnan(value));
+      continue;
+    }
+    EXPECT_EQ(round_to_e4m3(value), value);
+    if (c != 0x80) {
+      EXPECT_EQ(e4m3_code(value), code);
+    }
+  }
+  EXPECT_EQ(round_to_e4m3(1e9f), 448.0f);
+  EXPECT_EQ(round_to_e4m3(-std::numeric_limits<float>::infinity()), -448.0f);
+  EXPECT_TRUE(std::isnan(round_to_e4m3(kNaN)));
+  EXPECT_EQ(e4m3_code(kNaN), 0x7f);
+  EXPECT_EQ(round_to_e4m3(17.0f), 16.0f);
+  EXPECT_EQ(round_to_e4m3(19.0f), 20.0f);
+  EXPECT_EQ(round_to_e4m3(0x1p-10f), 0.0f);
+  EXPECT_EQ(round_to_e4m3(0x1.8p-9f), 0x1p-8f);
 }
 
 }  // namespace

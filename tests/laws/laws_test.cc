@@ -65,6 +65,25 @@ const std::vector<Case>& cases() {
            "layer": {"_name_": "hyena", "emb_dim": 7, "filter_order": 12, "l_max": 3000, "order": 3,
                      "num_inner_mlps": 1}})",
        false},
+      {"stripedhyena",
+       R"({"model_type": "stripedhyena", "vocab_size": 16, "hidden_size": 24, "num_layers": 3,
+           "num_attention_heads": 3, "attn_layer_idxs": [1], "state_size": 4,
+           "inner_mlp_size": 40, "mlp_activation": "gelu"})",
+       true},
+      {"stripedhyena2",
+       R"({"vocab_size": 16, "hidden_size": 24, "num_layers": 5, "num_attention_heads": 3,
+           "attn_layer_idxs": [3], "hcs_layer_idxs": [0], "hcm_layer_idxs": [1, 4],
+           "hcl_layer_idxs": [2], "hcs_filter_groups": 6, "hcm_filter_groups": 3, "state_size": 4,
+           "inner_mlp_size": 40, "interleave": true, "column_split": true,
+           "column_split_hyena": false, "evo2_style_activations": true, "qkv_proj_bias": false,
+           "use_interpolated_rotary_pos_emb": true, "rotary_emb_scaling_factor": 4,
+           "use_fp8_input_projections": true})",
+       true},
+      {"attention_alone",
+       R"({"vocab_size": 16, "hidden_size": 24, "num_layers": 2, "num_attention_heads": 3,
+           "hcl_layer_idxs": [], "attn_layer_idxs": [0, 1], "inner_mlp_size": 40,
+           "column_split": true})",
+       true},
       {"ph", caduceus(R"(, "rcps": false)"), false},
       {"ph_untied_multiply",
        caduceus(R"(, "bidirectional_weight_tie": false, "bidirectional_strategy": "ew_multiply")"),
@@ -234,6 +253,10 @@ TEST_P(CausalLaws, BranchesGiveWhatTheirWholeSequencesGive) {
     for (const Index chunk : {64, 2048}) {
       for (const double settle : {0.0, 1e-30}) {
         Device device{Cpu(threads)};
+        if (settle > 0 && model_.card().history_bytes > 0) {
+          EXPECT_THROW(Branches(model_, device, {threads, chunk, 0, settle}), Error);
+          continue;
+        }
         Branches branches(model_, device, {threads, chunk, 0, settle});
         const std::vector<Sweep> sweeps{{read_from(all[0]), 500, {64, 192, 256, 448}},
                                         {read_from(all[1]), 300, {256}},
@@ -319,6 +342,7 @@ TEST(WholeLaws, SequencesBeyondTheFiltersAreRefused) {
 }
 
 TEST_P(CausalLaws, ABranchWithoutAChangeSettlesAtOnce) {
+  if (model_.card().history_bytes > 0) GTEST_SKIP() << "attention never settles; refused above";
   const auto ids = random_tokens(600, model_.card().vocab, 3);
   const auto read = [&ids](Index begin, std::span<std::int32_t> out) {
     std::copy_n(ids.begin() + begin, out.size(), out.begin());
@@ -357,7 +381,7 @@ TEST_P(CausalLaws, SequencesMaySplitAnywhere) {
       saved = session.state().bytes();
     }
     Session resumed(model_, device, Features{}, 64, 64);
-    resumed.restore(State::parse(saved, model_.card().state_floats));
+    resumed.restore(State::parse(saved, model_));
     resumed.feed(all.subspan(static_cast<std::size_t>(cut)), collect);
     EXPECT_TRUE(same_bytes(got, want)) << "cut at " << cut;
   }
@@ -367,11 +391,11 @@ TEST_P(CausalLaws, DamagedStatesAreRefused) {
   State state;
   state.recent = {1, 2, 3};
   const std::string bytes = state.bytes();
-  EXPECT_NO_THROW(State::parse(bytes, model_.card().state_floats));
+  EXPECT_NO_THROW(State::parse(bytes, model_));
   for (std::size_t n = 0; n < bytes.size(); ++n) {
-    EXPECT_THROW(State::parse(bytes.substr(0, n), model_.card().state_floats), Error);
+    EXPECT_THROW(State::parse(bytes.substr(0, n), model_), Error);
   }
-  EXPECT_THROW(State::parse(bytes + "x", model_.card().state_floats), Error);
+  EXPECT_THROW(State::parse(bytes + "x", model_), Error);
 }
 
 TEST_P(StrandLaws, ModelsAreEquivariant) {
@@ -465,9 +489,49 @@ TEST_P(CausalLawsCuda, SequencesMaySplitAnywhere) {
       Session first(m, device, Features{}, 1024, 64);
       first.feed(all.first(static_cast<std::size_t>(cut)), collect);
       Session second(m, device, Features{}, 512, 64);
-      second.restore(State::parse(first.state().bytes(), m.card().state_floats));
+      second.restore(State::parse(first.state().bytes(), m));
       second.feed(all.subspan(static_cast<std::size_t>(cut)), collect);
       EXPECT_TRUE(same_bytes(got, want)) << "cut at " << cut;
+    }
+  }
+}
+
+TEST_P(CausalLawsCuda, BranchesGiveWhatTheirWholeSequencesGive) {
+  constexpr Index kLength = 1700, kFrom = 512, kAt = 530;
+  for (const Precision precision : kBoth) {
+    Device device = gpu();
+    const Model m = model(device, precision);
+    const Index V = m.card().vocab;
+    const auto ids = random_tokens(kLength, V, 3);
+    auto changed = ids;
+    const auto other = random_tokens(kLength - kAt, V, 4);
+    std::copy(other.begin(), other.end(), changed.begin() + kAt);
+    const auto want = run(m, {ids, changed}, {1, 0, true}, gpu());
+    const auto read_from = [](const std::vector<std::int32_t>& from) {
+      return [&from](Index begin, std::span<std::int32_t> out) {
+        std::copy_n(from.begin() + begin, out.size(), out.begin());
+      };
+    };
+    const std::vector<Sweep> sweeps{{read_from(ids), kLength, {512, 1024, 1536}}};
+    std::vector<Branch> list{{read_from(ids), kFrom, kLength, 0, {1024, 1536}},
+                             {read_from(changed), kFrom, kLength, 0, {1024, 1536}}};
+    for (const double settle : {0.0, 1e-30}) {
+      Branches branches(m, device, {1, 512, 0, settle});
+      std::vector<std::vector<float>> got(list.size());
+      const auto settled = branches.run(
+          sweeps, list, [](Device&, std::size_t, Index, View<const float, 2>) {},
+          [&](Device&, std::size_t f, Index, View<const float, 2> rows) {
+            for (Index t = 0; t < rows.extent[0]; ++t) {
+              got[f].insert(got[f].end(), rows.row(t), rows.row(t) + V);
+            }
+          });
+      // What does not differ settles where it is first compared.
+      EXPECT_EQ(settled, (std::vector<Index>{settle > 0 ? 1024 : -1, -1}));
+      for (std::size_t f = 0; f < list.size(); ++f) {
+        const Index end = settled[f] >= 0 ? settled[f] : kLength;
+        const std::vector<float> part(want[f].begin() + kFrom * V, want[f].begin() + end * V);
+        EXPECT_TRUE(same_bytes(got[f], part)) << "branch " << f << ", settle " << settle;
+      }
     }
   }
 }

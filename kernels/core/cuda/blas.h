@@ -4,11 +4,22 @@
 #include <cublasLt.h>
 
 #include <memory>
+#include <mutex>
 #include <source_location>
+#include <vector>
 
 #include "kernels/core/cuda/impl.h"
 
 namespace genossm {
+
+// A routine, and what it was chosen for: the shape, the row strides, the form (types, bias,
+// alignment).
+struct BlasRoutine {
+  Index outputs = 0, inputs = 0, x_stride = 0, y_stride = 0;
+  int form = 0;
+  bool found = false;  // the library may have none
+  cublasLtMatmulAlgo_t algorithm = {};
+};
 
 // The functions in use, under their own names without the prefix.
 struct Blas {
@@ -27,6 +38,9 @@ struct Blas {
   decltype(&cublasLtMatmulAlgoConfigGetAttribute) MatmulAlgoConfigGetAttribute = nullptr;
 
   cublasLtHandle_t handle = nullptr;
+
+  mutable std::mutex mutex;  // of the routines
+  mutable std::vector<BlasRoutine> routines;
 
   ~Blas();
 };

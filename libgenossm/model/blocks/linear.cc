@@ -4,9 +4,35 @@
 
 namespace genossm {
 
+namespace {
+
+MatmulWeight packed(const Placement& place, const Tensor& weight, std::span<const Index> order,
+                    const std::optional<Fp8Scales>& fp8) {
+  if (place.sketch) {
+    return MatmulWeight::sketch(weight.matrix(), place.precision, fp8.has_value());
+  }
+  if (fp8) return MatmulWeight::pack_e4m3(*place.device, weight.matrix(), *fp8, order);
+  if (weight.stored.data == nullptr && order.empty()) {
+    return MatmulWeight::pack(*place.device, weight.view2(), place.precision);
+  }
+  return MatmulWeight::pack(*place.device, weight.matrix(), place.precision, order);
+}
+
+}  // namespace
+
 Linear::Linear(const Placement& place, const Tensor& weight, const Tensor& bias)
-    : weight_(MatmulWeight::pack(*place.device, weight.view2(), place.precision)),
-      bias_(copy_of(bias)) {
+    : Linear(place, weight, bias, {}) {}
+
+Linear::Linear(const Placement& place, const Tensor& weight, const Tensor& bias,
+               std::span<const Index> order, const std::optional<Fp8Scales>& fp8)
+    : weight_(packed(place, weight, order, fp8)), bias_(copy_of(bias)) {
+  if (!place.sketch) weight.not_needed();
+  if (bias_.size() > 0 && !order.empty()) {
+    const Buffer<float> as_stored = copy_of(bias);
+    for (Index i = 0; i < bias_.size(); ++i) {
+      bias_[i] = as_stored[order[static_cast<std::size_t>(i)]];
+    }
+  }
   if (bias_.size() > 0) {
     twice_ = Buffer<float>(bias_.size());
     for (Index i = 0; i < bias_.size(); ++i) twice_[i] = 2 * bias_[i];
@@ -23,6 +49,13 @@ void Linear::run(Device& device, View<const float, 2> x, View<float, 2> y, bool 
 }
 
 Buffer<float> copy_of(const Tensor& tensor) {
+  if (tensor.stored.data != nullptr) {
+    Buffer<float> out(tensor.stored.rows * tensor.stored.columns);
+    for (Index i = 0; i < tensor.stored.rows; ++i) {
+      tensor.stored.read_row(i, out.data() + i * tensor.stored.columns);
+    }
+    return out;
+  }
   Buffer<float> out(tensor.values.size());
   std::copy(tensor.values.begin(), tensor.values.end(), out.begin());
   return out;

@@ -5,8 +5,9 @@
 namespace genossm {
 
 std::span<const Family> families() {
-  static const std::array<Family, 4> list{caduceus_family, hyenadna_family, mamba_hf_family,
-                                          mamba_family};
+  static const std::array<Family, 6> list{caduceus_family,      hyenadna_family,
+                                          stripedhyena2_family, stripedhyena_family,
+                                          mamba_hf_family,      mamba_family};
   return list;
 }
 

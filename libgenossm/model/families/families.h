@@ -32,5 +32,7 @@ extern const Family mamba_family;
 extern const Family mamba_hf_family;
 extern const Family caduceus_family;
 extern const Family hyenadna_family;
+extern const Family stripedhyena_family;
+extern const Family stripedhyena2_family;
 
 }  // namespace genossm

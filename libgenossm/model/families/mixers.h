@@ -23,6 +23,8 @@ void check_sizes(const Mamba2Spec& m, const std::string& where);
 void bind(Binder& tensors, Mamba1Spec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, Mamba2Spec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, HyenaSpec& m, const std::string& at, bool projections = true);
+void bind(Binder& tensors, StripedSpec& m, const std::string& at, bool projections = true);
+void bind(Binder& tensors, AttentionSpec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, MixerSpec& m, const std::string& at, bool projections = true);
 void bind(Binder& tensors, NormSpec& norm, const std::string& at, Index d_model);
 

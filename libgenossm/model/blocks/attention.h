@@ -1,0 +1,13 @@
+// Causal attention with rotary positions on a device: qkv -> rope on q and k -> attention over all
+// tokens so far -> out_proj (stripedhyena.md section 3). No state of fixed size; the history's row
+// of a token is its keys, then its values, of all heads: float32, or bf16 with Precision::bf16.
+#pragma once
+
+#include "libgenossm/model/blocks/linear.h"
+#include "libgenossm/model/mixer.h"
+
+namespace genossm {
+
+std::unique_ptr<Mixer> make_mixer(const Placement& place, const AttentionSpec& spec);
+
+}  // namespace genossm

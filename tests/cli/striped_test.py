@@ -1,0 +1,163 @@
+"""Evo 1 and Evo 2 models through the program: published scores, the same bytes however the work is cut, variants,
+generation, 8-bit scales, models without a config, plans."""
+import random
+import subprocess
+import sys
+
+import numpy
+
+from genossm_cli import SOURCE, Case, main, read_fasta
+
+EVO1 = SOURCE / "tests/golden/stripedhyena1/tiny_hf/model.safetensors"
+EVO2 = SOURCE / "tests/golden/stripedhyena2/tiny_bf16_pt/model.pt"
+
+
+def stored(path, name):
+    import json
+    import struct
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    entry = json.loads(data[8:8 + size])[name]
+    begin, end = entry["data_offsets"]
+    return numpy.frombuffer(data[8 + size + begin:8 + size + end], "<f4").reshape(entry["shape"])
+
+
+def bases(n, seed):
+    return "".join(random.Random(seed).choices("ACGT", k=n))
+
+
+class Striped(Case):
+    def setUp(self):
+        super().setUp()
+        self.contig = bases(700, 1)
+        self.write("x.fa", ">c\n" + self.contig + "\n>d\n" + bases(65, 2) + "nNaR\n")
+
+    def rows(self, *words):
+        text = self.good(*words, "-q").stdout.decode()
+        return [line.split("\t") for line in text.splitlines() if not line.startswith("##")]
+
+    def sums(self, model, fasta, *options):
+        rows = self.rows("score", "-m", model, fasta, "--per-record", *options)
+        return [(int(row[2]), float(row[3])) for row in rows[1:]]
+
+    def test_scores_are_the_published_ones(self):
+        # Evo 1 begins with a token of its own and scores every base, Evo 2 all but the first.
+        for model, bos, less in ((EVO1, "off", 0), (EVO2, "on", 1)):
+            folder = model.parent
+            want = stored(folder / "expected.safetensors", "score_sum_mean")[0]
+            lines = (folder / "input.fa").read_text().splitlines()
+            length = sum(len(line) for line in lines if line[0] != ">")
+            n, got = self.sums(model, folder / "input.fa")[0]
+            self.assertEqual(n, length - less)
+            self.assertLess(abs(got - want), 1e-4 * abs(want))
+            other = self.sums(model, folder / "input.fa", "--bos", bos)[0]
+            self.assertEqual(other[0], length - 1 + less)
+            self.assertNotEqual(other[1], got)
+            # Over four bases there are fewer to share the probability, and fewer letters to score.
+            four = self.sums(model, folder / "input.fa", "--alphabet", "acgt")[0]
+            self.assertLess(four[0], n)
+        self.refused(2, "score", "-m", EVO1, "x.fa", "--bos", "yes", "-o", "a.tsv", says="--bos")
+        self.refused(2, "score", "x.fa", "--bos", "on", "-o", "a.tsv", says="--bos")
+
+    def test_the_same_bytes_however_the_work_is_cut(self):
+        for model in (EVO1, EVO2):
+            for command in (("score", "-m", model, "x.fa"), ("embed", "-m", model, "x.fa", "--pool", "none"),
+                            ("embed", "-m", model, "x.fa", "--strand", "avg"),
+                            ("score", "-m", model, "x.fa", "--window", "200", "--strand", "rc")):
+                want = self.good(*command, "--no-version", "-q", "-@", "1").stdout
+                for cut in (("-@", "3"), ("--chunk", "64"), ("-@", "2", "--chunk", "100000")):
+                    self.assertEqual(want, self.good(*command, "--no-version", "-q", *cut).stdout, cut)
+
+    def variants(self, *options):
+        rows = self.rows("variants", "v.tsv", "-f", "x.fa", "-m", EVO2, *options)
+        at = rows[0].index("GSSM_LLR")
+        self.assertEqual({row[-1] for row in rows[1:]}, {"OK"})
+        return [float(row[at]) for row in rows[1:]]
+
+    def test_variants_share_their_prefix_with_the_bits_of_whole_windows(self):
+        places = (150, 151, 300, 310, 500)
+        lines = ["chrom\tpos\tref\talt"]
+        for i, at in enumerate(places):
+            ref = self.contig[at - 1]
+            alt = "ACGT"[("ACGT".index(ref) + 1 + i % 3) % 4]
+            lines.append(f"c\t{at}\t{ref}\t{alt}" + ("GA" if i == 3 else ""))
+        self.write("v.tsv", "\n".join(lines) + "\n")
+        shared = self.variants("--window", "256")
+        self.assertEqual(shared, self.variants("--window", "256", "--no-reuse"))
+        self.assertEqual(shared, self.variants("--window", "256", "-@", "3", "--chunk", "64"))
+        # The published score: mean over the window's transitions, all tokens, against two runs of score.
+        window = ("--window", "256", "--reduce", "mean", "--length-rule", "equal", "--grid", "1")
+        got = self.variants(*window)[0]
+        begin = places[0] - 1 - 128
+        ref = self.contig[begin:begin + 256]
+        alt = lines[1].split("\t")[3]
+        self.write("two.fa", f">r\n{ref}\n>a\n{ref[:128]}{alt}{ref[129:]}\n")
+        (n, r), (m, a) = self.sums(EVO2, "two.fa")
+        self.assertEqual((n, m), (255, 255))
+        self.assertLess(abs(got - (a - r) / 255), 2e-5)
+        self.refused(2, "variants", "v.tsv", "-f", "x.fa", "-m", EVO2, "--settle", "0.1", "-o", "a.tsv",
+                     says="--settle", leaves_nothing=False)
+
+    def test_a_saved_state_goes_on_with_the_same_bases(self):
+        for model in (EVO1, EVO2):
+            def new(*options):
+                text = self.good("generate", "-m", model, *options, "-q").stdout.decode()
+                return read_fasta(text)["generated_1_1"]
+            whole = new("--prompt", "ACGTTGCA", "--length", "150", "--seed", "3", "--top-k", "4")
+            for cut in (1, 57, 120):
+                first = new("--prompt", "ACGTTGCA", "--length", cut, "--seed", "3", "--top-k", "4",
+                            "--save-state", "s", "--force")
+                self.assertEqual(first + new("--state", "s", "--length", 150 - cut, "--top-k", "4"), whole, cut)
+            data = self.path("s").read_bytes()
+            self.write("t", "")
+            self.path("t").write_bytes(data[:-5])
+            self.refused(3, "generate", "-m", model, "--state", "t", "--length", "5", "-o", "a.fa", says="t:")
+
+    def make(self, *options):
+        subprocess.run([sys.executable, SOURCE / "tests/bench/evo2_like.py", "--width", "64", "--heads", "4",
+                        "--inner", "96", "--groups", "8", "--layers", "5", *options], check=True)
+
+    def test_a_model_without_config_json(self):
+        for name in ("a", "b", "c"):
+            self.path(name).mkdir()
+        self.make(self.path("a/evo2_any.pt"), "--yaml")
+        self.make(self.path("b/evo2_any.pt"), "--yaml", "--parts", "65536")
+        def table(done):
+            return done.stdout.split(b"\n", 1)[1]  # the first line names the folder
+        want = table(self.good("score", "-m", self.path("a"), "x.fa", "--no-version"))
+        done = self.good("score", "-m", self.path("b"), "x.fa", "--no-version")
+        self.assertEqual(want, table(done))
+        self.assertNotIn(b"8-bit", done.stderr)
+        # Scales are looked for, and missed aloud.
+        self.make(self.path("c/evo2_any.pt"), "--yaml", "--no-scales")
+        done = self.good("score", "-m", self.path("c"), "x.fa", "--no-version")
+        self.assertIn(b"8-bit scales", done.stderr)
+        self.assertNotEqual(want, table(done))
+        # Sizes that the config does not have.
+        (self.path("c") / "evo2_any.yml").unlink()
+        self.refused(6, "score", "-m", self.path("c"), "x.fa", "-o", "a.tsv", says="config.json")
+        (self.path("c") / "evo2_any.pt").rename(self.path("c") / "evo2_7b.pt")
+        self.refused(6, "score", "-m", self.path("c"), "x.fa", "-o", "a.tsv", says="embedding_layer.weight")
+
+    def test_plans(self):
+        # stripedhyena2.md section 8: weights 13.2 GB, keys and values 85.9 GB.
+        text = self.good("inspect", "evo2_7b", "--plan", "--window", "1048576", "--chunk", "32768",
+                         "--precision", "bf16", "-@", "1").stdout.decode()
+        figures = {}
+        for line in text.splitlines():
+            if line.endswith(" MiB") or line.endswith(" MiB a lane"):
+                key, value = line.split(" MiB")[0].rsplit(" ", 1)
+                figures[key.strip()] = int(value.replace(",", "")) * 2**20
+        self.assertLess(abs(figures["weights"] / 13.2e9 - 1), 0.02, text)
+        self.assertLess(abs(figures["keys and values"] / 85.9e9 - 1), 0.001, text)
+        rest = figures["peak memory"] - figures["weights"] - figures["keys and values"]
+        self.assertLess(rest, 3.6e9, text)
+        self.assertIn("81,920 bytes a token", text)
+        self.refused(7, "inspect", "evo2_7b", "--plan", "--window", "1048576", "--memory", "24G",
+                     says=("keys and values", "--window"))
+        self.refused(7, "score", "-m", EVO2, "x.fa", "--memory", "100K", "-o", "a.tsv", says="not enough memory",
+                     leaves_nothing=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+// StripedHyena 1 and 2 (Evo 1, Evo 2) against the authors' code in double precision (README.md of
+// tests/golden/stripedhyena1 and stripedhyena2): the residual stream after every block, the last
+// hidden state, the logits, the scores of the next token; the product in 8 bits; how a sequence is
+// cut changes no bit.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "kernels/matmul/matmul.h"
+#include "libgenossm/checkpoint/loader.h"
+#include "libgenossm/model/families/presets.h"
+#include "libgenossm/runtime/executor.h"
+#include "libgenossm/runtime/open_model.h"
+#include "libgenossm/runtime/random_model.h"
+#include "libgenossm/tasks/likelihood.h"
+#include "tests/support/golden.h"
+
+namespace genossm::testing {
+namespace {
+
+std::vector<std::string> model_cases() {
+  std::vector<std::string> out = cases_of("stripedhyena1");
+  for (const std::string& name : cases_of("stripedhyena2")) out.push_back(name);
+  std::erase(out, "stripedhyena2/fp8_linear_derived");
+  return out;
+}
+
+std::vector<std::int32_t> ids_of(const GoldenFile& file) {
+  const std::vector<std::int64_t> stored = file.integers("input_ids");
+  return {stored.begin(), stored.end()};
+}
+
+std::vector<float> run(const OpenedModel& model, Device& device, const Features& features,
+                       const std::vector<std::int32_t>& ids, Index chunk) {
+  ExecutorOptions options;
+  options.features = features;
+  options.chunk = chunk;
+  Executor executor(model.model, device, options);
+  Unit unit;
+  unit.length = unit.count = static_cast<Index>(ids.size());
+  unit.tokens = [&](Index begin, std::span<std::int32_t> out) {
+    std::copy_n(ids.begin() + begin, out.size(), out.begin());
+  };
+  std::vector<float> values;
+  executor.run(std::span(&unit, 1), [&](Index, Index, View<const float, 2> rows) {
+    for (Index t = 0; t < rows.extent[0]; ++t) {
+      values.insert(values.end(), rows.row(t), rows.row(t) + rows.extent[1]);
+    }
+  });
+  return values;
+}
+
+class StripedGolden : public ::testing::TestWithParam<std::string> {};
+
+void check_case(const std::string& name, Device& device) {
+  const OpenedModel model = open_model({model_of(name), ""}, device, Precision::fp32);
+  const GoldenFile expected(golden_folder() / name / "expected.safetensors");
+  const Card& card = model.model.card();
+  // Float32 states over 4,300 tokens with poles up to 0.9999.
+  const double tolerance = name == "stripedhyena1/long_hf" ? 1e-3 : 5e-5;
+  const std::vector<std::int32_t> ids = ids_of(expected);
+  const auto L = static_cast<Index>(ids.size());
+  const auto compare = [&](const std::string& tensor, const Features& features) {
+    const std::vector<float> values = run(model, device, features, ids, 1024);
+    const View<const float, 2> got(values.data(), {L, features.columns(card)});
+    const Golden want = expected.tensor(tensor);
+    const Index kept = want.matrix().extent[0];  // the last rows
+    ASSERT_LE(kept, L);
+    EXPECT_LE(relative_error(rows(got, L - kept, L), want.matrix()), tolerance) << tensor;
+  };
+  for (Index layer = 0; layer <= card.layers; ++layer) {
+    Features features;
+    features.layers = {layer};
+    compare("hidden_states." + std::to_string(layer), features);
+  }
+  compare("hidden_states." + std::to_string(card.layers + 1), Features{});
+  compare("last_hidden_state", Features{});
+  compare("logits", Features{.logits = true});
+
+  const std::vector<float> logits = run(model, device, Features{.logits = true}, ids, 1024);
+  std::vector<std::int32_t> next(ids.begin() + 1, ids.end());
+  BaseScores scores;
+  Device plain{Reference{}};
+  score_rows(plain, {logits.data(), {L - 1, card.vocab}}, {}, {next.data(), {L - 1}}, scores);
+  const Golden logp = expected.tensor("next_token_logprob");
+  const auto kept = static_cast<Index>(logp.values.size());
+  EXPECT_LE(relative_error({scores.logp.data() + (L - 1 - kept), {1, kept}},
+                           {logp.values.data(), {1, kept}}),
+            tolerance);
+  double sum = 0;
+  for (const float p : scores.logp) sum += static_cast<double>(p);
+  const double want = static_cast<double>(expected.tensor("score_sum_mean").values[0]);
+  EXPECT_NEAR(sum, want, tolerance * std::abs(want));
+}
+
+TEST_P(StripedGolden, Cpu) {
+  Device device{Cpu(1)};
+  check_case(GetParam(), device);
+}
+TEST_P(StripedGolden, ThreeThreads) {
+  Device device{Cpu(3)};
+  check_case(GetParam(), device);
+}
+TEST_P(StripedGolden, Reference) {
+  Device device{Reference{}};
+  check_case(GetParam(), device);
+}
+
+TEST_P(StripedGolden, CutsChangeNoBit) {
+  Device one{Cpu(1)}, three{Cpu(3)};
+  const GoldenFile expected(golden_folder() / GetParam() / "expected.safetensors");
+  const std::vector<std::int32_t> ids = ids_of(expected);
+  const Features features{.logits = true};
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const OpenedModel model = open_model({model_of(GetParam()), ""}, one, precision);
+    if (!model.model.card().rows_independent) GTEST_SKIP() << "this machine's oneDNN mixes rows";
+    const std::vector<float> whole = run(model, one, features, ids, 1 << 16);
+    for (const Index chunk : {64, 128, 1024}) {
+      for (Device* device : {&one, &three}) {
+        const std::vector<float> cut = run(model, *device, features, ids, chunk);
+        ASSERT_EQ(cut.size(), whole.size());
+        EXPECT_EQ(std::memcmp(cut.data(), whole.data(), whole.size() * sizeof(float)), 0) << chunk;
+      }
+    }
+  }
+}
+
+std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param;
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return name;
+}
+INSTANTIATE_TEST_SUITE_P(All, StripedGolden, ::testing::ValuesIn(model_cases()), test_name);
+
+TEST(StripedGoldenList, IsComplete) { EXPECT_EQ(model_cases().size(), 8u); }
+
+// Bases as in the FASTA file are the ids that the authors' tokenizer gave, but for the 0 in front.
+TEST(StripedTokenizer, ReadsAsPublished) {
+  for (const std::string& name : model_cases()) {
+    SCOPED_TRACE(name);
+    std::ifstream file(golden_folder() / name / "input.fa");
+    std::string line, text;
+    std::getline(file, line);
+    while (std::getline(file, line)) text += line;
+    std::vector<std::int32_t> got(text.size());
+    Tokenizer::bytes().encode(text, got);
+    std::vector<std::int32_t> want =
+        ids_of(GoldenFile(golden_folder() / name / "expected.safetensors"));
+    if (want.size() == got.size() + 1) {
+      EXPECT_EQ(want.front(), Tokenizer::bytes().bos());
+      want.erase(want.begin());
+    }
+    EXPECT_EQ(got, want);
+  }
+}
+
+// Scales in an archive within the file, and weights that stay in it.
+TEST(StripedFile, HoldsWhatIsAskedOfIt) {
+  const Checkpoint checkpoint = Checkpoint::open(model_of("stripedhyena2/tiny_bf16_pt"));
+  Loader loader(checkpoint);
+  EXPECT_EQ(loader.nested("blocks.0.projections._extra_state", "scale_fwd"),
+            (std::vector<float>{8, 64, 1}));
+  EXPECT_TRUE(loader.nested("blocks.0.projections._extra_state", "no such").empty());
+  EXPECT_TRUE(loader.nested("blocks.99.projections._extra_state", "scale_fwd").empty());
+  Tensor weight;
+  loader.bind_matrix(weight, "blocks.0.projections.weight", {96, 32});
+  EXPECT_EQ(weight.values.size(), 0);
+  EXPECT_EQ(weight.stored.dtype, DType::bf16);
+  EXPECT_EQ(weight.stored.bytes().size(), 2u * 96 * 32);
+}
+
+// A file cut into parts, at page boundaries or elsewhere, is the file.
+TEST(StripedFile, MayComeInParts) {
+  const std::filesystem::path whole = golden_folder() / "stripedhyena2/tiny_bf16_pt/model.pt";
+  std::string name = (std::filesystem::temp_directory_path() / "genossm-parts-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(name.data()), nullptr);
+  const std::filesystem::path folder = name;
+  std::filesystem::copy_file(whole.parent_path() / "config.yml", folder / "any.yml");
+  std::ifstream file(whole, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  Device device{Cpu(1)};
+  const OpenedModel want = open_model({whole, ""}, device, Precision::fp32);
+  const std::vector<std::int32_t> ids{65, 67, 71, 84, 78, 65};
+  const Features logits{.logits = true};
+  for (const std::size_t part : {std::size_t{65536}, std::size_t{100001}}) {
+    const std::filesystem::path file_name = folder / "evo2_any.pt";
+    int parts = 0;
+    for (std::size_t at = 0; at < bytes.size(); at += part, ++parts) {
+      std::ofstream(file_name.string() + ".part" + std::to_string(parts), std::ios::binary)
+          << bytes.substr(at, part);
+    }
+    for (const std::filesystem::path& path :
+         {folder, file_name, std::filesystem::path(file_name.string() + ".part0")}) {
+      const OpenedModel got = open_model({path, ""}, device, Precision::fp32);
+      EXPECT_EQ(got.sha256, want.sha256);
+      EXPECT_EQ(run(got, device, logits, ids, 64), run(want, device, logits, ids, 64));
+    }
+    for (int i = 0; i < parts; ++i) {
+      std::filesystem::remove(file_name.string() + ".part" + std::to_string(i));
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+// Sizes of the published models (stripedhyena2.md section 8, stripedhyena.md section 2).
+TEST(StripedPresets, HaveThePublishedSizes) {
+  struct Row {
+    const char* name;
+    double parameters, state_mb;
+    Index token_bytes;
+  };
+  for (const Row& row :
+       {Row{"evo-1-8k-base", 6.45e9, 10.5, 3 * 2 * 4096 * 2},
+        Row{"evo2_1b_base.pt", 1.1e9, 9.0, 30'720}, Row{"evo2_7b", 6.6e9, 24.6, 81'920},
+        Row{"evo2_20b", 2.0e10, 38.3, 98'304}, Row{"evo2_40b", 4.1e10, 76.6, 262'144}}) {
+    SCOPED_TRACE(row.name);
+    const auto config = preset_config(row.name);
+    ASSERT_TRUE(config);
+    const Card card = Model::sketch(sketch_spec(*config), Precision::bf16).card();
+    EXPECT_EQ(card.history_bytes, row.token_bytes);
+    EXPECT_NEAR(static_cast<double>(card.state_floats) * 4 / 1e6, row.state_mb, 0.06);
+    const double bytes = config->flag("use_fp8_input_projections", false) ? 1.8 : 2.0;
+    EXPECT_NEAR(static_cast<double>(card.weight_bytes) / row.parameters / bytes, 1, 0.08);
+  }
+  EXPECT_FALSE(preset_config("evo2_7b_large"));
+}
+
+// Codes, values and the product of the two stored cases.
+TEST(StripedFp8, AgreesWithTheDerivation) {
+  const GoldenFile file(golden_folder() / "stripedhyena2/fp8_linear_derived/expected.safetensors");
+  for (const std::string at : {"case0", "case1"}) {
+    SCOPED_TRACE(at);
+    const Golden x = file.tensor(at + ".x"), w = file.tensor(at + ".weight");
+    const Golden scale = file.tensor(at + ".scale_fwd"), y = file.tensor(at + ".y");
+    const Golden x8 = file.tensor(at + ".x_e4m3"), w8 = file.tensor(at + ".weight_e4m3");
+    const auto expect_rounded = [](const Golden& from, float by, const Golden& want) {
+      for (std::size_t i = 0; i < from.values.size(); ++i) {
+        const float got = round_to_e4m3(from.values[i] * by);
+        ASSERT_EQ(got, want.values[i]) << i;
+        ASSERT_EQ(e4m3_to_f32(e4m3_code(got)), want.values[i]) << i;
+      }
+    };
+    expect_rounded(x, scale.values[0], x8);
+    expect_rounded(w, scale.values[1], w8);
+    const Index N = w.shape[0], K = w.shape[1], L = x.shape[0];
+    const StoredMatrix stored{reinterpret_cast<const std::byte*>(w.values.data()), DType::f32, N,
+                              K};
+    for (const bool cpu : {false, true}) {
+      Device device = cpu ? Device{Cpu(1)} : Device{Reference{}};
+      const MatmulWeight weight =
+          MatmulWeight::pack_e4m3(device, stored, {scale.values[0], scale.values[1]});
+      if (cpu) {
+        EXPECT_EQ(weight.bytes(), (N + 15) / 16 * 16 * K);
+      }
+      std::vector<float> out(static_cast<std::size_t>(L * N));
+      launch(device, Matmul{.x = x.matrix(), .weight = &weight, .y = {out.data(), {L, N}}});
+      EXPECT_LE(relative_error({out.data(), {L, N}}, y.matrix()), 1e-6);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace genossm::testing
