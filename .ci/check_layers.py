@@ -47,6 +47,7 @@ THIRD_PARTY = [
     (re.compile(r"^Eigen/"), ["libgenossm/tasks/"]),
     (re.compile(r"^zlib\.h"), ["libgenossm/base/", "libgenossm/io/", "libgenossm/output/"]),
     (re.compile(r"^omp\.h"), ["kernels/matmul/"]),
+    (re.compile(r"^(hdf5|bigWig|blosc)\.h"), ["libgenossm/output/"]),
 ]
 
 # apps print the versions of what they are linked with, and nothing else of it.

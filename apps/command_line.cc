@@ -7,9 +7,9 @@
 namespace genossm {
 namespace {
 
-constexpr std::array<std::string_view, 11> kWithValue{
-    "-@",        "--threads",  "--chunk",  "--memory", "-o",    "--output",
-    "--summary", "--progress", "--resume", "--shard",  "--reps"};
+constexpr std::array<std::string_view, 14> kWithValue{
+    "-@",         "--threads", "--chunk", "--memory", "-o",           "--output",   "--summary",
+    "--progress", "--resume",  "--shard", "--reps",   "--save-every", "--logo-hub", "--multiqc"};
 constexpr std::array<std::string_view, 6> kAlone{"--force", "-q",        "--quiet",
                                                  "-v",      "--verbose", "--clean"};
 

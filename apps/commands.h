@@ -15,6 +15,7 @@ void add_mutate(CLI::App& root, const std::vector<std::string>& words);
 void add_train_head(CLI::App& root, const std::vector<std::string>& words);
 void add_classify(CLI::App& root, const std::vector<std::string>& words);
 void add_generate(CLI::App& root, const std::vector<std::string>& words);
+void add_merge(CLI::App& root, const std::vector<std::string>& words);
 void add_inspect(CLI::App& root, const std::vector<std::string>& words);
 void add_bench(CLI::App& root, const std::vector<std::string>& words);
 

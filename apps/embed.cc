@@ -1,6 +1,8 @@
 // genossm embed: sequences in, one vector per record (or per base) out.
 #include "libgenossm/jobs/embed.h"
 
+#include <charconv>
+
 #include "apps/commands.h"
 #include "apps/report.h"
 
@@ -11,18 +13,39 @@ struct Options {
   ModelOptions model;
   SequenceOptions sequences;
   WorkOptions work;
+  KeepFlags keep;
+  PlanFlags plan;
   ReportOptions report;
   OutputRequest output;
   std::string layer = "last", pool = "mean", dtype = "f32", special = "published";
   bool logits = false;
 };
 
+// "bins:128"
+Index parse_bin(const std::string& text) {
+  constexpr Index kMost = Index{1} << 30;
+  Index bin = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data() + 5, end, bin);
+  if (error != std::errc() || rest != end || bin < 1 || bin > kMost) {
+    fail(Fault::usage,
+         "--pool '" + text + "': want bins:N with a number of bases, such as bins:128");
+  }
+  return bin;
+}
+
 void run(Options& options) {
   EmbedOptions job;
   job.source = options.sequences.source;
   job.run = options.work.options(options.model);
   job.run.strict = options.report.strict;
-  job.pool = parse_pool(options.pool);
+  job.run.keep = options.keep.options(options.model);
+  if (options.pool.starts_with("bins:")) {
+    job.bin = parse_bin(options.pool);
+    job.pool = {PoolPart{}};
+  } else {
+    job.pool = parse_pool(options.pool);
+  }
   job.element = parse_element(options.dtype);
   job.features.logits = options.logits;
   job.output = options.output;
@@ -39,6 +62,10 @@ void run(Options& options) {
     fail(Fault::usage, "--layer does not apply to --logits, which come from the last layer");
   }
   job.features.layers = parse_layers(options.layer, model.model.card().layers);
+  if (options.plan.plan) {
+    print_plan("embed", plan_embed(model, device, job), options.plan.json);
+    return;
+  }
   Progress progress("embed", kind);
   job.run.progress = [&](Index done, Index total) { progress.update(done, total); };
   const JobReport done = embed(model, device, job);
@@ -60,19 +87,24 @@ void add_embed(CLI::App& root, const std::vector<std::string>& words) {
                   "last (after the final norm), 0 (the embedding), i (after block i), or a list, "
                   "whose vectors are put side by side")
       ->capture_default_str();
-  app->add_option("--pool", o->pool,
-                  "none (one row per base), or parts joined by +: mean, max, first, last, "
-                  "center[:W] (the W bases in the middle), segments:K (K means along the record)")
+  app->add_option(
+         "--pool", o->pool,
+         "none (one row per base), or parts joined by +: mean, max, first, last, "
+         "center[:W] (the W bases in the middle), segments:K (K means along the record); or "
+         "bins:N (the mean of every N bases along the record, with its place)")
       ->capture_default_str();
   app->add_flag("--logits", o->logits, "The head's logits instead of hidden states");
-  app->add_option("--dtype", o->dtype, "f32, f16 or bf16 (bf16: .safetensors only)")
+  app->add_option("--dtype", o->dtype, "f32, f16 or bf16 (bf16: safetensors, h5, h5ad)")
       ->capture_default_str();
   app->add_option("--special-tokens", o->special,
                   "published (as the model's tokenizer adds them; rows are bases only) or none")
       ->capture_default_str();
   o->work.add(*app,
               "fwd, rc, avg or both [strand-sharing models and Caduceus-Ph: avg; others: fwd]");
-  add_output_options(*app, o->output, "npz, npy (+ .names.tsv), tsv, tsv.gz or safetensors");
+  add_output_options(*app, o->output,
+                     "npz, npy (+ .names.tsv), h5, h5ad, zarr, tsv, tsv.gz or safetensors");
+  o->keep.add(*app);
+  o->plan.add(*app);
   o->report.add(*app);
   app->callback([o] { run(*o); });
 }

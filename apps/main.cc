@@ -8,6 +8,7 @@
 #include "apps/commands.h"
 #include "kernels/core/error.h"
 #include "libgenossm/io/hts.h"
+#include "libgenossm/jobs/keep.h"
 
 namespace genossm {
 namespace {
@@ -54,6 +55,7 @@ std::string command_of(const CLI::App& root) {
 
 int run(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an output that could not be written
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow
   forbid_reference_downloads();
   const std::vector<std::string> words(argv, argv + argc);
   CLI::App root{kAbout, "genossm"};
@@ -68,6 +70,7 @@ int run(int argc, char** argv) {
   add_train_head(root, words);
   add_classify(root, words);
   add_generate(root, words);
+  add_merge(root, words);
   add_inspect(root, words);
   add_bench(root, words);
   if (argc == 1) {
@@ -97,6 +100,13 @@ int run(int argc, char** argv) {
                     std::string(e.what()) + ". See genossm " +
                         (command.empty() ? "" : command + " ") + "--help",
                     exit_code(Fault::usage));
+  } catch (const Stopped& e) {
+    return complain(
+        command_of(root),
+        std::string("ended by ") + (e.signal() == SIGINT ? "SIGINT" : "SIGTERM") +
+            (e.kept() ? ". What was finished is kept: the same command goes on from it"
+                      : ". Nothing is kept: streams and --resume never have no journal"),
+        128 + e.signal());
   } catch (const Error& e) {
     return complain(command_of(root), e.what(), exit_code(e.fault()));
   } catch (const std::bad_alloc&) {

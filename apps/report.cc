@@ -60,6 +60,75 @@ std::string plan_text(const Plan& plan) {
          mebibytes(plan.peak_bytes);
 }
 
+void print_plan(const std::string& command, const JobPlan& plan, bool json) {
+  if (json) {
+    std::cout << json_line({{"program", json_text("genossm " + command)},
+                            {"version", json_text(version())},
+                            {"records", std::to_string(plan.records)},
+                            {"bases", std::to_string(plan.bases)},
+                            {"windows", std::to_string(plan.windows)},
+                            {"tokens", std::to_string(plan.tokens)},
+                            {"rows", std::to_string(plan.rows)},
+                            {"columns", std::to_string(plan.columns)},
+                            {"type", json_text(plan.type)},
+                            {"output_bytes", std::to_string(plan.output_bytes)},
+                            {"journal_bytes", std::to_string(plan.journal_bytes)},
+                            {"tokens_per_s", json_number(plan.tokens_per_s)},
+                            {"seconds", json_number(plan.seconds)},
+                            {"plan", plan_json(plan.plan)}})
+              << '\n';
+    return;
+  }
+  std::cout << "records " << with_commas(plan.records) << "\nbases " << with_commas(plan.bases)
+            << "\nwindows " << with_commas(plan.windows) << ", " << with_commas(plan.tokens)
+            << " tokens\n"
+            << plan_text(plan.plan) << "\noutput " << plan.type << ", " << with_commas(plan.rows)
+            << " rows of " << with_commas(plan.columns) << ", about "
+            << mebibytes(plan.output_bytes) << '\n';
+  if (plan.journal_bytes > 0) {
+    std::cout << "journal beside it until it stands, about " << mebibytes(plan.journal_bytes)
+              << '\n';
+  }
+  std::cout << "time about " << duration_text(plan.seconds)
+            << " (measured: " << with_commas(static_cast<Index>(plan.tokens_per_s))
+            << " tokens/s)\n";
+}
+
+namespace {
+
+// MultiQC's custom content: one row of its general statistics a run.
+void write_multiqc(const Finished& finished, const JobReport& job, double rate,
+                   const std::string& path) {
+  Index skipped = 0;
+  for (const auto& [reason, n] : job.skipped) skipped += n;
+  const std::string sample = finished.output.empty() || finished.output == "-"
+                                 ? "genossm " + finished.command
+                                 : finished.output.substr(finished.output.find_last_of('/') + 1);
+  const auto header = [](const char* title, const char* description) {
+    return json_line({{"title", json_text(title)}, {"description", json_text(description)}});
+  };
+  const auto file = open_table({path, "tsv", true}, {});
+  file->line(json_line(
+      {{"id", json_text("genossm_" + finished.command)},
+       {"section_name", json_text("genossm " + finished.command)},
+       {"description",
+        json_text("Sequences read by state-space models (genossm " + version() + ")")},
+       {"plot_type", json_text("generalstats")},
+       {"pconfig",
+        "[" + json_line({{"records", header("Records", "Records of the input")}}) + ", " +
+            json_line({{"units",
+                        header(job.unit == "base" ? "Bases" : "Alleles", "What was computed")}}) +
+            ", " + json_line({{"skipped", header("Skipped", "Without a result, by any reason")}}) +
+            ", " + json_line({{"rate", header("Per second", "Speed")}}) + "]"},
+       {"data", json_line({{sample, json_line({{"records", std::to_string(job.records)},
+                                               {"units", std::to_string(job.bases)},
+                                               {"skipped", std::to_string(skipped)},
+                                               {"rate", json_number(rate)}})}})}}));
+  file->finish();
+}
+
+}  // namespace
+
 void report(const Finished& finished, const ReportOptions& options) {
   JobReport job = *finished.report;
   if (job.plan.halved_to > 0) {
@@ -89,6 +158,7 @@ void report(const Finished& finished, const ReportOptions& options) {
                 << plan_text(job.plan) << '\n';
     }
   }
+  if (!options.multiqc.empty()) write_multiqc(finished, job, rate, options.multiqc);
   if (options.summary.empty()) return;
   Provenance all{{"program", json_text("genossm " + finished.command)},
                  {"version", json_text(version())},

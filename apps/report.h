@@ -4,6 +4,7 @@
 #include <string>
 
 #include "apps/shared_options.h"
+#include "libgenossm/jobs/job_plan.h"
 
 namespace genossm {
 
@@ -18,6 +19,9 @@ struct Finished {
 
 // Prints unless quiet; writes the summary if one is asked for. Fault::output.
 void report(const Finished& finished, const ReportOptions& options);
+
+// A job's plan on standard output, as lines or as JSON.
+void print_plan(const std::string& command, const JobPlan& plan, bool json);
 
 // Model, plan and memory, for -v and for `inspect --plan`.
 std::string plan_text(const Plan& plan);

@@ -1,6 +1,8 @@
 // genossm score: how likely the model finds every base.
 #include "libgenossm/jobs/score.h"
 
+#include "apps/build_facts.h"
+#include "apps/command_line.h"
 #include "apps/commands.h"
 #include "apps/report.h"
 
@@ -11,9 +13,11 @@ struct Options {
   ModelOptions model;
   SequenceOptions sequences;
   WorkOptions work;
+  KeepFlags keep;
+  PlanFlags plan;
   ReportOptions report;
   OutputRequest output;
-  std::string track = "logp", alphabet, bos;
+  std::string track = "logp", alphabet, bos, logo;
   bool masked = false, per_record = false;
 };
 
@@ -26,7 +30,20 @@ void run(Options& options) {
   job.per_record = options.per_record;
   job.tracks = parse_tracks(options.track);
   job.output = options.output;
+  if (!options.logo.empty()) {
+    if (!job.output.path.empty() || !job.output.type.empty()) {
+      fail(Fault::usage, "--logo-hub is an output of its own; it does not go with -o or -O");
+    }
+    job.logo = true;
+    job.output.path = options.logo;
+    job.output.type = "hub";
+  }
   if (job.output.path.empty()) job.output.path = "-";
+  job.run.keep = options.keep.options(options.model);
+  if (!options.report.no_version) {
+    job.version = version();
+    job.command = recorded_command(options.report.words);
+  }
   job.provenance = options.report.provenance();
   if (!options.alphabet.empty() && options.alphabet != "acgt" && options.alphabet != "full") {
     fail(Fault::usage, "--alphabet '" + options.alphabet + "' is none of acgt, full");
@@ -42,6 +59,10 @@ void run(Options& options) {
   job.full_alphabet = options.alphabet.empty() ? !model.alphabet_acgt : options.alphabet == "full";
   job.bos =
       options.bos.empty() ? model.scores_bos && job.source.token_ids.empty() : options.bos == "on";
+  if (options.plan.plan) {
+    print_plan("score", plan_score(model, device, job), options.plan.json);
+    return;
+  }
   Progress progress("score", kind);
   job.run.progress = [&](Index done, Index total) { progress.update(done, total); };
   const JobReport done = score(model, device, job);
@@ -76,7 +97,14 @@ void add_score(CLI::App& root, const std::vector<std::string>& words) {
                   "on or off: a token for the beginning of the text before every window, so that "
                   "its first base is scored too [the published way: on for Evo 1, else off]");
   o->work.add(*app, "fwd, rc or avg [fwd]");
-  add_output_options(*app, o->output, "tsv or tsv.gz");
+  app->add_option("--logo-hub", o->logo,
+                  "Instead of -o: a folder for genome browsers, four bigWigs with the heights of "
+                  "A, C, G and T in the logo of the prediction, and hub.txt");
+  add_output_options(*app, o->output,
+                     "tsv, tsv.gz, bedgraph, bedgraph.gz, bw, npz, or bam (reads with tags gl and "
+                     "gb)");
+  o->keep.add(*app);
+  o->plan.add(*app);
   o->report.add(*app);
   app->callback([o] { run(*o); });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -238,6 +239,55 @@ RunOptions WorkOptions::options(const ModelOptions& model) const {
   return run;
 }
 
+namespace {
+
+volatile std::sig_atomic_t ended_by = 0;
+
+// The next one ends the program as signals do.
+void note_signal(int signal) {
+  ended_by = signal;
+  std::signal(signal, SIG_DFL);
+}
+
+}  // namespace
+
+void KeepFlags::add(CLI::App& app, bool shards) {
+  app.add_option("--resume", resume,
+                 "auto: an interrupted run goes on where it stopped; never: starts anew and keeps "
+                 "no journal; require: an error if there is nothing to go on with")
+      ->capture_default_str();
+  app.add_option("--save-every", interval,
+                 "Seconds after which finished work is made safe in the journal")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  if (!shards) return;
+  app.add_option("--shard", shard,
+                 "Part i/n of the job, or slurm (of an array): writes OUT.shard-i-of-n for genossm "
+                 "merge");
+}
+
+KeepOptions KeepFlags::options(const ModelOptions& model) const {
+  KeepOptions keep;
+  keep.resume = parse_resume(resume);
+  keep.interval = interval;
+  parse_shard(shard, keep, [](const char* name) { return std::getenv(name); });
+  keep.machine = std::string(model.gpu() >= 0 ? "cuda" : "cpu") + ", " + simd_level();
+  for (const int signal : {SIGINT, SIGTERM}) {
+    // One that is ignored from outside stays so.
+    if (std::signal(signal, note_signal) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
+  keep.stopped = [] { return static_cast<int>(ended_by); };
+  return keep;
+}
+
+void PlanFlags::add(CLI::App& app) {
+  CLI::Option* const plan_flag =
+      app.add_flag("--plan", plan,
+                   "Do nothing but say what would be done: records, windows, memory, size of the "
+                   "output, time");
+  app.add_flag("--json", json, "The plan as JSON")->needs(plan_flag);
+}
+
 void add_output_options(CLI::App& app, OutputRequest& output, const std::string& types) {
   app.add_option("-o,--output", output.path,
                  "Output file; its suffix decides the type [standard output]");
@@ -247,6 +297,8 @@ void add_output_options(CLI::App& app, OutputRequest& output, const std::string&
 
 void ReportOptions::add(CLI::App& app) {
   app.add_option("--summary", summary, "Write counts, plan, speed and checksums as JSON");
+  app.add_option("--multiqc", multiqc,
+                 "Write the counts as custom content for MultiQC; name it NAME_mqc.json");
   app.add_flag("--strict", strict, "Stop at the first record that cannot be used in full");
   app.add_option("--progress", progress, "auto, plain or none")->capture_default_str();
   app.add_flag("-q,--quiet", quiet, "Only errors on standard error");

@@ -58,12 +58,27 @@ struct WorkOptions {
   RunOptions options(const ModelOptions& model) const;
 };
 
+// --plan, --json
+struct PlanFlags {
+  bool plan = false, json = false;
+  void add(CLI::App& app);
+};
+
+// --resume, --save-every, --shard
+struct KeepFlags {
+  std::string resume = "auto", shard;
+  double interval = 15;
+  void add(CLI::App& app, bool shards = true);
+  // From now on SIGINT and SIGTERM end the job where its work can be kept; a second one at once.
+  KeepOptions options(const ModelOptions& model) const;
+};
+
 // -o, -O, --force
 void add_output_options(CLI::App& app, OutputRequest& output, const std::string& types);
 
-// --summary, --strict, --progress, -q, -v, --no-version
+// --summary, --multiqc, --strict, --progress, -q, -v, --no-version
 struct ReportOptions {
-  std::string summary;
+  std::string summary, multiqc;
   std::string progress = "auto";
   bool strict = false, quiet = false, verbose = false, no_version = false;
   std::vector<std::string> words;  // the command line

@@ -12,6 +12,7 @@ struct Options {
   ModelOptions model;
   EffectFlags effect;
   ReportOptions report;
+  KeepFlags keep;
   OutputRequest output;
   std::string input, reference, index, ref_mismatch = "skip";
 };
@@ -30,6 +31,7 @@ void run(Options& options) {
   Device device = options.model.open_device();
   const OpenedModel model = options.effect.open(options.model, device, options.report.quiet);
   job.effect = options.effect.options(options.model, model);
+  job.effect.run.keep = options.keep.options(options.model);
   job.effect.run.strict = options.report.strict;
   Progress progress("variants", kind, "allele");
   job.effect.run.progress = [&](Index done, Index total) { progress.update(done, total); };
@@ -61,6 +63,7 @@ void add_variants(CLI::App& root, const std::vector<std::string>& words) {
       "embdist");
   app->add_flag("-W{auto},--write-index{auto}", o->index,
                 "Index the output: -W (csi), -W=csi or -W=tbi");
+  o->keep.add(*app, false);
   o->report.add(*app);
   app->callback([o] { run(*o); });
 }

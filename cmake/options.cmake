@@ -2,6 +2,9 @@
 include(CMakeDependentOption)
 option(GENOSSM_BUILD_TESTS "Build the tests" ON)
 option(GENOSSM_WERROR "Treat warnings as errors (developers)" OFF)
+option(GENOSSM_BIGWIG "Write bigWig (libBigWig)" ON)
+option(GENOSSM_HDF5 "Write HDF5 and AnnData (libhdf5)" ON)
+option(GENOSSM_BLOSC "Compress Zarr with blosc (libblosc); else with zlib" ON)
 set(GENOSSM_SANITIZE "" CACHE STRING "address,undefined or thread: build with these sanitizers")
 set(GENOSSM_SHARED_DATA "${CMAKE_CURRENT_SOURCE_DIR}/../shared/data" CACHE PATH
     "Folder with the larger real data sets; tests on them are skipped where it does not exist")

@@ -6,10 +6,11 @@
 genossm_build_packages=(
   g++ cmake ninja-build pkg-config
   libhts-dev libtbb-dev libdnnl-dev libhwy-dev libeigen3-dev libcli11-dev nlohmann-json3-dev
-  zlib1g-dev ocl-icd-opencl-dev
+  zlib1g-dev ocl-icd-opencl-dev libhdf5-dev libbigwig-dev libblosc-dev
 )
 # What the tests need beside it.
-genossm_test_packages=(libgtest-dev samtools bcftools python3 python3-numpy)
+genossm_test_packages=(libgtest-dev samtools bcftools python3 python3-numpy
+  python3-h5py python3-anndata python3-zarr python3-pybigwig)
 
 genossm_install() {
   local missing=() package

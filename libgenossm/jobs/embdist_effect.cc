@@ -144,7 +144,7 @@ class EmbdistEffect final : public EffectScorer {
       bases = text_.window(contig, begin, change.at) + allele +
               text_.window(contig, after, after + rest);
     }
-    const auto text = std::make_shared<const std::string>(std::move(bases));
+    const auto text = std::make_shared<const SequenceText>(std::move(bases));
     const WindowTokens tokens{&*model_.tokenizer, text, 0, window_, false};
     Unit unit;
     unit.length = window_;

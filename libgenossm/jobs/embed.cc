@@ -4,8 +4,10 @@
 #include <cmath>
 #include <deque>
 #include <limits>
+#include <optional>
 
 #include "libgenossm/jobs/npy_ids.h"
+#include "libgenossm/output/kept_matrix.h"
 #include "libgenossm/runtime/windows.h"
 
 namespace genossm {
@@ -14,8 +16,12 @@ namespace {
 // A record whose windows have not all come back yet.
 struct Pending {
   RowLabel label;
+  Index number = 0;  // of the source
+  Index rows = 0;    // in all, whoever computes them
+  Index done = 0;    // rows that came back, or that others have
+  Index until = 0;   // rows that are ours end here
   Index windows_left = 0;
-  Index rows = 0;
+  bool all_queued = false, begun = false;
   bool finite = true;
 };
 
@@ -33,8 +39,10 @@ class EmbedRun {
     refuse_senseless();
   }
 
-  JobReport run(SequenceSource& source, const OpenMatrix& open) {
-    total_bases_ = source.total_bases();
+  // `journal`: empty, or asked for after `open` was called.
+  JobReport run(SequenceSource& source, const OpenMatrix& open,
+                const std::function<Journal*()>& journal = {}) {
+    if (total_bases_ == 0) total_bases_ = source.total_bases();
     Sequence sequence;
     // The first record is read before the output is opened: broken input leaves nothing behind.
     bool more = source.next(sequence);
@@ -44,18 +52,67 @@ class EmbedRun {
     spec.per_base = per_base();
     spec.provenance = provenance();
     writer_ = open(spec);
-    while (more) {
-      add(sequence);
+    if (journal) go_on(*journal());
+    for (Index number = 0; more; ++number) {
+      add(sequence, number);
       if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
       more = source.next(sequence);
     }
     flush();
-    writer_->finish();
     add_tally(report_, source.tally());
+    if (journal_ != nullptr && !finished_ && (journal_->stored() || !whole_)) {
+      journal_->commit(kFinished);
+    }
+    writer_->finish();
     report_.plan = executor_.plan();
     report_.strand = name_of(strand_);
     return report_;
   }
+
+  JobPlan plan() {
+    JobPlan plan;
+    Survey found;
+    const std::vector<Index> lengths = lengths_of(options_.source, found);
+    use(found);
+    plan.columns = per_base() ? executor_.columns() : pooling_.columns();
+    const Index around = special() ? static_cast<Index>(model_.tokenizer->prefix().size() +
+                                                        model_.tokenizer->suffix().size())
+                                   : 0;
+    Index labels = 0;
+    for (const Index length : lengths) {
+      const auto part = ours(0, length);
+      if (!part) continue;
+      count_windows(plan, length, options_.source.token_ids.empty() ? window_ : 0,
+                    options_.run.stride, model_.model.card().two_way, *part, around);
+      const Index n = part->end - part->begin;
+      const Index rows = per_base() ? n : bins() ? (n + options_.bin - 1) / options_.bin : 1;
+      plan.rows += rows;
+      labels += per_base() ? 1 : rows;
+    }
+    plan.records = report_.records;
+    plan.bases = report_.bases;
+    plan.type = matrix_type(options_.output);
+    constexpr Index kLabel = 24;  // a name as regions have them
+    if (plan.type.starts_with("tsv") && per_base()) labels = plan.rows;
+    plan.output_bytes = bytes_of_output(plan.type, options_.element, plan.rows * plan.columns,
+                                        labels, labels * kLabel);
+    if (keeps_journal(options_.run.keep, options_.source, options_.output)) {
+      plan.journal_bytes = bytes_of_output("npy", options_.element, plan.rows * plan.columns,
+                                           labels, 2 * labels * kLabel);
+    }
+    plan.plan = executor_.plan();
+    const bool twice = strand_ != StrandMode::forward && !model_.model.card().strands;
+    expect_time(plan, model_, device_, options_.run, window_, twice ? 2 : 1);
+    return plan;
+  }
+
+  void use(const Survey& survey) {
+    share_ = share_of(survey.bases, options_.run.keep);
+    whole_ = options_.run.keep.shards == 0;
+    total_bases_ = share_.end - share_.begin;
+  }
+
+  Provenance facts() const { return provenance_pairs(); }
 
  private:
   ExecutorOptions executor_options() const {
@@ -87,7 +144,9 @@ class EmbedRun {
     }
   }
 
-  std::string provenance() const {
+  std::string provenance() const { return json_line(provenance_pairs()); }
+
+  Provenance provenance_pairs() const {
     Provenance p = options_.provenance;
     for (auto& pair : provenance_of(model_)) p.push_back(pair);
     std::string layers = "[";
@@ -97,88 +156,180 @@ class EmbedRun {
     }
     p.emplace_back("what", json_text(options_.features.logits ? "logits" : "hidden states"));
     if (!options_.features.logits) p.emplace_back("layers", layers + "]");
-    if (!per_base()) p.emplace_back("pool", json_text(pool_text(options_.pool)));
+    if (bins()) {
+      p.emplace_back("pool", json_text("bins:" + std::to_string(options_.bin)));
+    } else if (!per_base()) {
+      p.emplace_back("pool", json_text(pool_text(options_.pool)));
+    }
     p.emplace_back("strand", json_text(name_of(strand_)));
     p.emplace_back("window", std::to_string(window_));
     p.emplace_back("stride", std::to_string(options_.run.stride));
     p.emplace_back("special_tokens", special() ? "true" : "false");
-    return json_line(p);
+    return p;
   }
 
-  bool per_base() const { return options_.pool.empty(); }
+  bool bins() const { return options_.bin > 0; }
+  bool per_base() const { return !bins() && options_.pool.empty(); }
   bool special() const { return options_.special_tokens && options_.source.token_ids.empty(); }
 
-  void add(Sequence& sequence) {
-    Pending pending;
+  // Where an earlier run of the same job has come to.
+  void go_on(Journal& journal) {
+    journal_ = &journal;
+    if (journal.mark().empty()) return;
+    if (journal.mark() == kFinished) {
+      finished_ = true;
+      return;
+    }
+    place_ = unpack_place(journal.mark());
+    unpack_report(place_.report, report_);
+    report_.counts["records found finished"] = place_.record;
+  }
+
+  // A record is shared out by its bins, or where windows begin; not where one vector is made of it
+  // or one window goes through all of it.
+  Index grain(Index length) const {
+    if (options_.special_rows || window_ <= 0 || length <= window_ ||
+        !options_.source.token_ids.empty()) {
+      return 0;
+    }
+    if (bins()) return options_.bin;
+    const Index stride =
+        options_.run.stride > 0 ? options_.run.stride : std::max<Index>(1, window_ / 2);
+    return per_base() ? stride : 0;
+  }
+
+  // The part of a record that is ours and not done yet, in rows; none: nothing.
+  std::optional<RecordShare> ours(Index number, Index length) {
+    const Index offset = offset_;
+    offset_ += length;
+    RecordShare part{0, length, false};
+    if (!whole_) part = record_share(share_, offset, length, grain(length));
+    if (part.none) return std::nullopt;
+    ++report_.records;
+    report_.bases += part.end - part.begin;
+    Index done = 0;
+    if (finished_ || number < place_.record) {
+      done = part.end - part.begin;
+    } else if (number == place_.record && place_.base > 0) {
+      done = std::min(place_.base, part.end) - part.begin;
+    }
+    if (total_bases_ > 0) total_bases_ -= done;  // progress is of what is left
+    part.begin += done;
+    const bool none_left = part.begin >= part.end && (length > 0 || number < place_.record);
+    if (finished_ || none_left) return std::nullopt;
+    return part;
+  }
+
+  void add(Sequence& sequence, Index number) {
+    const auto part = ours(number, sequence.length());
+    if (!part) return;
+    const bool resumed = number == place_.record && place_.base > 0;
+    waiting_.emplace_back();
+    Pending& pending = waiting_.back();
+    pending.number = number;
     pending.label.name = sequence.name;
     pending.label.contig = sequence.contig;
     pending.label.begin = sequence.begin;
     pending.label.end = sequence.end;
     pending.label.length = sequence.length();
-    ++report_.records;
-    report_.bases += sequence.length();
-    if (sequence.is_ids) {
-      add_ids(sequence, pending);
-    } else {
-      const auto bases = std::make_shared<const std::string>(std::move(sequence.bases));
-      const Tokenizer& tokenizer = *model_.tokenizer;
-      const auto P = special() ? static_cast<Index>(tokenizer.prefix().size()) : 0;
-      const auto S = special() ? static_cast<Index>(tokenizer.suffix().size()) : 0;
-      for (const Window& w : cut_windows(static_cast<Index>(bases->size()), window_,
-                                         options_.run.stride, model_.model.card().two_way)) {
-        const WindowTokens tokens{&tokenizer, bases, w.begin, w.end, special()};
-        Unit unit;
-        unit.length = P + (w.end - w.begin) + S;
-        unit.tokens = forward_tokens(tokens);
-        unit.reverse_tokens = reverse_tokens(tokens);
-        unit.first = P + w.report_begin - w.begin;
-        unit.count = w.report_end - w.report_begin;
-        unit.reverse_last = P + (w.end - 1 - w.report_begin);
-        if (options_.special_rows) {
-          require(w.end - w.begin == pending.label.length, Fault::input,
-                  "record '" + pending.label.name + "' has " +
-                      std::to_string(pending.label.length) + " bases, more than the window of " +
-                      std::to_string(window_) + ". Give a larger --window, or cut it");
-          unit.first = 0;
-          unit.count = unit.length;
-          unit.reverse_last = unit.length - 1;
-        }
-        queue(std::move(unit), pending);
-      }
+    pending.rows = sequence.length();
+    pending.done = part->begin;
+    pending.until = part->end;
+    pending.begun = part->begin > 0;
+    pending.finite = !resumed || place_.flags == 0;
+    if (resumed && !place_.task.empty()) {
+      begin_group(pending);
+      pooling_.restore(place_.task);
     }
-    waiting_.push_back(std::move(pending));
+    if (sequence.is_ids) {
+      add_ids(sequence, *part);
+    } else {
+      add_windows(sequence, *part, resumed);
+    }
+    // A long record may have come to its end with its last window.
+    if (!waiting_.empty() && waiting_.back().number == number) waiting_.back().all_queued = true;
   }
 
-  void add_ids(Sequence& sequence, Pending& pending) {
+  void add_windows(Sequence& sequence, const RecordShare& part, bool resumed) {
+    const Index length = sequence.length();
+    const std::string name = sequence.name;
+    const auto text = sequence.take_text();
+    const Tokenizer& tokenizer = *model_.tokenizer;
+    const auto P = special() ? static_cast<Index>(tokenizer.prefix().size()) : 0;
+    const auto S = special() ? static_cast<Index>(tokenizer.suffix().size()) : 0;
+    for (const Window& w :
+         cut_windows(length, window_, options_.run.stride, model_.model.card().two_way)) {
+      const Index from = std::max(w.report_begin, part.begin);
+      const Index to = std::min(w.report_end, part.end);
+      if (from >= to) continue;
+      const WindowTokens tokens{&tokenizer, text, w.begin, w.end, special()};
+      Unit unit;
+      unit.length = P + (w.end - w.begin) + S;
+      unit.tokens = forward_tokens(tokens);
+      unit.reverse_tokens = reverse_tokens(tokens);
+      unit.first = P + from - w.begin;
+      unit.count = to - from;
+      unit.reverse_last = P + (w.end - 1 - from);
+      if (options_.special_rows) {
+        require(w.end - w.begin == length, Fault::input,
+                "record '" + name + "' has " + std::to_string(length) +
+                    " bases, more than the window of " + std::to_string(window_) +
+                    ". Give a larger --window, or cut it");
+        unit.first = 0;
+        unit.count = unit.length;
+        unit.reverse_last = unit.length - 1;
+        waiting_.back().rows = waiting_.back().until = unit.count;
+      }
+      if (resumed && place_.tokens > 0 && from == part.begin) {
+        unit.start = place_.tokens;
+        unit.carry = std::make_shared<const std::vector<float>>(std::move(place_.carry));
+      }
+      if (journal_ != nullptr) {
+        unit.after_chunk = [this](Index done, const std::vector<float>& carry) {
+          safe_point(done, &carry);
+        };
+      }
+      queue(std::move(unit));
+    }
+  }
+
+  void add_ids(Sequence& sequence, const RecordShare& part) {
     if (sequence.ids.empty()) return;
     check_token_ids(sequence.name, sequence.ids, model_.model.card().vocab);
     const auto ids = std::make_shared<const std::vector<std::int32_t>>(std::move(sequence.ids));
     Unit unit;
     unit.length = static_cast<Index>(ids->size());
-    unit.count = unit.length;
+    unit.first = part.begin;
+    unit.count = part.end - part.begin;
     unit.tokens = [ids](Index begin, std::span<std::int32_t> out) {
       std::copy_n(ids->begin() + begin, out.size(), out.begin());
     };
-    queue(std::move(unit), pending);
+    queue(std::move(unit));
   }
 
-  void queue(Unit unit, Pending& pending) {
+  void queue(Unit unit) {
     waiting_tokens_ += unit.length;
     report_.tokens += unit.length;
     ++report_.windows;
-    ++pending.windows_left;
-    pending.rows += unit.count;
+    ++waiting_.back().windows_left;
     units_.push_back(std::move(unit));
+    // A long record does not wait for its last window, unless its sum is made where it is computed.
+    const bool summed = as_cuda(device_) != nullptr && !per_base() && !bins() && pooling_.sums();
+    if (waiting_tokens_ >= executor_.plan().wave_tokens && !summed) flush();
   }
 
   void flush() {
-    if (!per_base() && pooling_.sums() &&
+    const bool whole = std::all_of(waiting_.begin(), waiting_.end(), [](const Pending& record) {
+      return record.all_queued && record.done == 0 && record.until == record.rows;
+    });
+    if (whole && !per_base() && !bins() && pooling_.sums() &&
         executor_.reduces(units_, static_cast<Index>(waiting_.size()))) {
       flush_reduced();
     } else {
       flush_rows();
     }
-    require(waiting_.empty(), Fault::internal, "embed: windows without rows");
+    require(waiting_.empty() || !waiting_.front().all_queued, Fault::internal,
+            "embed: windows without rows");
     units_.clear();
     waiting_tokens_ = 0;
   }
@@ -195,69 +346,154 @@ class EmbedRun {
     std::vector<double> sum(n, 0.0), max;
     if (pooling_.maxima()) max.assign(n, -std::numeric_limits<double>::infinity());
     executor_.reduce(units_, record_of, {sum.data(), {records, columns}},
-                     {max.empty() ? nullptr : max.data(), {records, columns}}, [&](Index done) {
-                       rows_done_ += done;
-                       if (options_.run.progress) options_.run.progress(rows_done_, total_bases_);
-                     });
+                     {max.empty() ? nullptr : max.data(), {records, columns}},
+                     [&](Index done) { progress(done); });
     for (Index r = 0; r < records; ++r) {
-      writer_->begin_record(waiting_.front().label);
-      pooling_.begin(waiting_.front().rows);
+      Pending& record = waiting_.front();
+      begin_group(record);
       const double* mine = sum.data() + r * columns;
       pooling_.put(mine, max.empty() ? nullptr : max.data() + r * columns);
       // NaN and infinity survive a sum.
       for (Index c = 0; c < columns; ++c) {
-        if (!std::isfinite(mine[c])) waiting_.front().finite = false;
+        if (!std::isfinite(mine[c])) record.finite = false;
       }
+      end_group(record);
       close_record();
     }
   }
 
   void flush_rows() {
-    std::size_t done = 0;  // units finished
     open_next();
     executor_.run(units_, [&](Index u, Index first, View<const float, 2> rows) {
-      check_finite(rows);
-      if (per_base()) {
-        writer_->rows(rows);
-      } else {
-        pooling_.take(device_, rows);
-      }
-      rows_done_ += rows.extent[0];
-      if (options_.run.progress) options_.run.progress(rows_done_, total_bases_);
+      take(rows);
       const Unit& unit = units_[static_cast<std::size_t>(u)];
+      progress(rows.extent[0]);
       if (first + rows.extent[0] < unit.count) return;
-      ++done;
-      if (--waiting_.front().windows_left == 0) {
+      Pending& record = waiting_.front();
+      if (--record.windows_left == 0 && record.done == record.until) {
         close_record();
         open_next();
+      } else {
+        safe_point(0, nullptr);
       }
     });
-    require(done == units_.size(), Fault::internal, "embed: windows without rows");
+  }
+
+  void progress(Index rows) {
+    rows_done_ += rows;
+    if (options_.run.progress) options_.run.progress(rows_done_, total_bases_);
   }
 
   // Begins the record at the front; empty records are written at once.
   void open_next() {
     while (!waiting_.empty()) {
-      writer_->begin_record(waiting_.front().label);
-      pooling_.begin(waiting_.front().rows);
-      if (waiting_.front().windows_left > 0) return;
+      Pending& record = waiting_.front();
+      if (per_base() && !record.begun) writer_->begin_record(record.label);
+      record.begun = true;
+      if (record.rows > 0) return;
+      if (!per_base() && !bins()) {
+        begin_group(record);
+        end_group(record);
+      }
       close_record();
     }
   }
 
-  void close_record() {
-    if (!per_base()) {
-      const std::vector<float> vector = pooling_.finish();
-      writer_->rows({vector.data(), {1, static_cast<Index>(vector.size())}});
+  // Rows that are pooled into one: all of the record, or a bin of it.
+  std::pair<Index, Index> group_at(const Pending& record, Index row) const {
+    if (!bins()) return {0, record.rows};
+    const Index begin = row / options_.bin * options_.bin;
+    return {begin, std::min(begin + options_.bin, record.rows)};
+  }
+
+  void begin_group(const Pending& record) {
+    const auto [begin, end] = group_at(record, record.done);
+    pooling_.begin(end - begin);
+  }
+
+  void end_group(const Pending& record) {
+    RowLabel label = record.label;
+    if (bins()) {
+      const auto [begin, end] = group_at(record, record.done - 1);
+      const Index origin = std::max<Index>(label.begin, 0);
+      if (label.contig.empty()) label.contig = label.name;
+      label.begin = origin + begin;
+      label.end = origin + end;
+      label.length = end - begin;
+      label.name =
+          label.contig + ':' + std::to_string(label.begin + 1) + '-' + std::to_string(label.end);
     }
+    writer_->begin_record(label);
+    const std::vector<float> vector = pooling_.finish();
+    writer_->rows({vector.data(), {1, static_cast<Index>(vector.size())}});
     writer_->end_record();
-    if (!waiting_.front().finite) {
-      ++report_.skipped["non-finite values"];
-      if (options_.run.strict) {
-        fail(Fault::input, "record '" + waiting_.front().label.name + "': non-finite values");
+  }
+
+  void take(View<const float, 2> rows) {
+    Pending& record = waiting_.front();
+    check_finite(rows);
+    if (per_base()) {
+      writer_->rows(rows);
+      record.done += rows.extent[0];
+      return;
+    }
+    for (Index at = 0; at < rows.extent[0];) {
+      const auto [begin, end] = group_at(record, record.done);
+      if (record.done == begin) begin_group(record);
+      const Index n = std::min(rows.extent[0] - at, end - record.done);
+      pooling_.take(device_, genossm::rows(rows, at, at + n));
+      record.done += n;
+      at += n;
+      if (record.done == end) end_group(record);
+    }
+  }
+
+  void close_record() {
+    Pending& record = waiting_.front();
+    if (per_base() && record.until == record.rows) writer_->end_record();
+    note_finite(record);
+    last_finished_ = record.number;
+    waiting_.pop_front();
+    safe_point(0, nullptr);
+  }
+
+  void note_finite(Pending& record) {
+    if (record.finite) return;
+    ++report_.skipped["non-finite values"];
+    if (options_.run.strict) {
+      fail(Fault::input, "record '" + record.label.name + "': non-finite values");
+    }
+    record.finite = true;
+  }
+
+  // All that came back until now is finished: it may be kept, and the job may end here. With
+  // `carry` the unit is in its middle, `tokens` done.
+  void safe_point(Index tokens, const std::vector<float>* carry) {
+    const int signal = options_.run.keep.stopped ? options_.run.keep.stopped() : 0;
+    if (journal_ == nullptr) {
+      if (signal != 0) throw Stopped(signal, false);
+      return;
+    }
+    if (signal == 0 && !journal_->due()) return;
+    Place place;
+    place.record = last_finished_ + 1;
+    if (!waiting_.empty()) {
+      const Pending& record = waiting_.front();
+      if (carry != nullptr && record.done == 0) return;  // no row came back yet
+      place.record = record.number;
+      place.base = record.done;
+      place.flags = record.finite ? 0 : 1;
+      if (!per_base() && record.done > group_at(record, record.done).first) {
+        place.task = pooling_.state();
+      }
+      if (carry != nullptr) {
+        place.tokens = tokens;
+        place.carry = *carry;
       }
     }
-    waiting_.pop_front();
+    place.report = pack_report(report_);
+    journal_->commit(pack_place(place));
+    if (signal != 0) throw Stopped(signal, true);
   }
 
   void check_finite(View<const float, 2> rows) {
@@ -277,6 +513,13 @@ class EmbedRun {
   Executor executor_;
   Pooling pooling_;
   std::unique_ptr<MatrixWriter> writer_;
+  Journal* journal_ = nullptr;
+  Place place_;            // where this run goes on
+  bool finished_ = false;  // nothing is left but to write the output
+  bool whole_ = true;      // no other part of the job exists
+  Share share_;
+  Index offset_ = 0;          // bases of the source before the next record
+  Index last_finished_ = -1;  // record
   std::deque<Pending> waiting_;
   std::vector<Unit> units_;
   Index waiting_tokens_ = 0;
@@ -302,11 +545,40 @@ JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& op
   return EmbedRun(model, device, options).run(source, open);
 }
 
+JobPlan plan_embed(const OpenedModel& model, Device& device, const EmbedOptions& options) {
+  return EmbedRun(model, device, options).plan();
+}
+
 JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& options) {
   EmbedRun run(model, device, options);
-  const auto source = SequenceSource::open(options.source);
-  return run.run(*source,
-                 [&](const MatrixSpec& spec) { return open_matrix(options.output, spec); });
+  const KeepOptions& keep = options.run.keep;
+  EmbedOptions plain = options;
+  plain.source.lazy = true;
+  if (!keeps_journal(keep, options.source, options.output)) {
+    const auto source = SequenceSource::open(plain.source);
+    return run.run(*source,
+                   [&](const MatrixSpec& spec) { return open_matrix(options.output, spec); });
+  }
+  const Survey found = survey(options.source);
+  run.use(found);
+  const auto source = SequenceSource::open(plain.source);
+  std::unique_ptr<JobJournal> journal;
+  const JobReport report = run.run(
+      *source,
+      [&](const MatrixSpec& spec) -> std::unique_ptr<MatrixWriter> {
+        // The output's name is taken first: whoever has it is the one that works on it.
+        auto file = keep.shards > 0 ? nullptr : open_matrix(own_output(options.output), spec);
+        Facts facts = run.facts();
+        facts.emplace_back("type", matrix_type(options.output));
+        const Facts more = facts_of(spec);
+        facts.insert(facts.end(), more.begin(), more.end());
+        for (auto& fact : facts_of(found)) facts.push_back(std::move(fact));
+        journal = std::make_unique<JobJournal>(keep, options.output, std::move(facts));
+        return std::make_unique<KeptMatrix>(std::move(file), spec, journal->journal());
+      },
+      [&] { return &journal->journal(); });
+  journal->finish();
+  return report;
 }
 
 }  // namespace genossm

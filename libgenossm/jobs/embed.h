@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "libgenossm/jobs/job.h"
+#include "libgenossm/jobs/job_plan.h"
 #include "libgenossm/output/writer.h"
 #include "libgenossm/tasks/pooling.h"
 
@@ -15,6 +16,7 @@ struct EmbedOptions {
   RunOptions run;
   Features features;
   PoolParts pool{PoolPart{}};
+  Index bin = 0;               // instead of `pool`: the mean of every so many bases; 0: no bins
   bool special_tokens = true;  // as the published tokenizer adds them
   // Rows of the special tokens too, as published classification heads pool them; a record must then
   // fit into one window.
@@ -26,7 +28,10 @@ struct EmbedOptions {
 
 JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& options);
 
-// The same with sequences and rows that come from and go to other places than files: the classifier
+// What that would do. Nothing is written.
+JobPlan plan_embed(const OpenedModel& model, Device& device, const EmbedOptions& options);
+
+// embed() with sequences and rows that come from and go to other places than files: the classifier
 // jobs. `open` is called once, after the first sequence was read.
 using OpenMatrix = std::function<std::unique_ptr<MatrixWriter>(const MatrixSpec&)>;
 JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& options,

@@ -70,8 +70,11 @@ Provenance provenance_of(const OpenedModel& model) {
   return facts;
 }
 
-Unit::Read forward_tokens(const WindowTokens& w) {
-  return [w](Index begin, std::span<std::int32_t> out) {
+namespace {
+
+// Tokens of the window, or of its other strand, piece by piece: a chromosome is never turned whole.
+Unit::Read window_tokens(const WindowTokens& w, bool reverse) {
+  return [w, reverse](Index begin, std::span<std::int32_t> out) {
     static const std::vector<std::int32_t> none;
     const auto& prefix = w.special ? w.tokenizer->prefix() : none;
     const auto& suffix = w.special ? w.tokenizer->suffix() : none;
@@ -84,28 +87,22 @@ Unit::Read forward_tokens(const WindowTokens& w) {
       } else if (t >= P + n) {
         out[i++] = suffix[static_cast<std::size_t>(t - P - n)];
       } else {
-        const auto m = std::min(out.size() - i, static_cast<std::size_t>(P + n - t));
-        const std::string_view all(*w.bases);
-        w.tokenizer->encode(all.substr(static_cast<std::size_t>(w.begin + t - P), m),
-                            out.subspan(i, m));
-        i += m;
+        const auto m = std::min(static_cast<Index>(out.size() - i), P + n - t);
+        const Index from = t - P;  // of the strand that is read
+        const std::string bases =
+            reverse ? reverse_complement(w.text->piece(w.end - from - m, w.end - from))
+                    : w.text->piece(w.begin + from, w.begin + from + m);
+        w.tokenizer->encode(bases, out.subspan(i, static_cast<std::size_t>(m)));
+        i += static_cast<std::size_t>(m);
       }
     }
   };
 }
 
-Unit::Read reverse_tokens(const WindowTokens& w) {
-  return [w](Index begin, std::span<std::int32_t> out) {
-    // The other strand's text, tokenised as any text is.
-    const std::string_view all(*w.bases);
-    WindowTokens turned = w;
-    turned.bases = std::make_shared<const std::string>(reverse_complement(
-        all.substr(static_cast<std::size_t>(w.begin), static_cast<std::size_t>(w.end - w.begin))));
-    turned.begin = 0;
-    turned.end = w.end - w.begin;
-    forward_tokens(turned)(begin, out);
-  };
-}
+}  // namespace
+
+Unit::Read forward_tokens(const WindowTokens& window) { return window_tokens(window, false); }
+Unit::Read reverse_tokens(const WindowTokens& window) { return window_tokens(window, true); }
 
 void add_tally(JobReport& report, const ReadTally& tally) {
   const auto skip = [&](const char* reason, std::int64_t n) {

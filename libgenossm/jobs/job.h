@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "libgenossm/jobs/keep.h"
 #include "libgenossm/jobs/source.h"
 #include "libgenossm/runtime/executor.h"
 #include "libgenossm/runtime/open_model.h"
@@ -21,6 +22,7 @@ struct RunOptions {
   int threads = 1;
   std::optional<StrandMode> strand;  // none: the model's default
   bool strict = false;
+  KeepOptions keep;
   // Called with bases computed so far (those that windows share counted twice) and the total, 0 if
   // unknown.
   std::function<void(Index, Index)> progress;
@@ -56,7 +58,7 @@ Provenance provenance_of(const OpenedModel& model);
 // Token encoders for one window of a sequence, special tokens included.
 struct WindowTokens {
   const Tokenizer* tokenizer = nullptr;
-  std::shared_ptr<const std::string> bases;
+  std::shared_ptr<const SequenceText> text;
   Index begin = 0, end = 0;
   bool special = false;
 };

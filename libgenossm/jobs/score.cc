@@ -1,13 +1,17 @@
 #include "libgenossm/jobs/score.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <deque>
 #include <limits>
 #include <numbers>
+#include <optional>
 
 #include "libgenossm/jobs/npy_ids.h"
+#include "libgenossm/output/frames.h"
+#include "libgenossm/output/kept_tracks.h"
 #include "libgenossm/runtime/windows.h"
 #include "libgenossm/tokenizer/nucleotide.h"
 
@@ -16,18 +20,44 @@ namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
+constexpr Index kWriteRows = 4096;
+
+// The letters around the last one asked for: records are read from front to back.
+class Letters {
+ public:
+  explicit Letters(std::shared_ptr<const SequenceText> text) : text_(std::move(text)) {}
+  Index length() const { return text_->length(); }
+  char at(Index i) {
+    if (i < begin_ || i >= begin_ + static_cast<Index>(piece_.size())) {
+      constexpr Index kBefore = 1024, kAfter = 1 << 16;
+      begin_ = std::max<Index>(0, i - kBefore);
+      piece_ = text_->piece(begin_, std::min(length(), i + kAfter));
+    }
+    return piece_[static_cast<std::size_t>(i - begin_)];
+  }
+  const std::shared_ptr<const SequenceText>& text() const { return text_; }
+
+ private:
+  std::shared_ptr<const SequenceText> text_;
+  Index begin_ = 0;
+  std::string piece_;
+};
+
 // One record while its windows come back. Scores are written as they come when one strand is read;
 // with the other strand they wait for the end of the record.
 struct Open {
-  Sequence sequence;  // name and place; the letters are below
-  std::shared_ptr<const std::string> bases;
+  RowLabel label;
+  Index number = 0;  // of the source
+  std::optional<Letters> bases;
   std::shared_ptr<const std::vector<std::int32_t>> ids;
+  Index begin = 0, end = 0;  // bases that are ours and not done yet
+  bool begun = false;        // the writer knows of it
   bool all_queued = false;
   Index windows_left = 0;
-  Index next_base = 0;          // first one not yet written
-  BaseScores forward, reverse;  // [length] with two strands, else unused
+  Index next_base = 0;  // first one not yet written
+  // With two strands, else unused: [bases that are ours, columns].
+  std::vector<float> forward, reverse;
   LikelihoodTotals totals;
-  Index length() const { return static_cast<Index>(bases ? bases->size() : ids->size()); }
 };
 
 // What one unit's rows speak of: row r of the unit is about base origin + r (or, on the other
@@ -44,16 +74,6 @@ std::string number(double value) {
   const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 9);
   return std::string(text, end.ptr);
 }
-void put(std::string& line, float value) {
-  if (std::isnan(value)) {
-    line += "nan";
-    return;
-  }
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value);
-  line.append(text, end.ptr);
-}
-
 class ScoreRun {
  public:
   ScoreRun(const OpenedModel& model, Device& device, const ScoreOptions& options)
@@ -66,25 +86,92 @@ class ScoreRun {
         executor_(model.model, device, executor_options()) {
     refuse_senseless();
     choose_alphabet();
+    type_ = options.logo         ? "hub"
+            : options.per_record ? output_type(options.output, {"tsv", "tsv.gz"}, "tsv")
+                                 : track_type(options.output);
   }
 
   JobReport run() {
-    const auto source = SequenceSource::open(options_.source);
+    const KeepOptions& keep = options_.run.keep;
+    const bool kept = keeps_journal(keep, options_.source, options_.output);
+    SourceOptions from = options_.source;
+    from.lazy = true;
+    std::optional<Survey> found;
+    if (kept || needs_contigs(type_)) {
+      found = survey(options_.source, [&](const std::string& name, Index length) {
+        if (needs_contigs(type_)) records_.emplace_back(name, length);
+      });
+    }
+    const auto source = SequenceSource::open(from);
     total_bases_ = source->total_bases();
     Sequence sequence;
     bool more = source->next(sequence);
-    table_ = open_table(options_.output, header());
-    while (more) {
-      add(sequence);
+    if (found) {
+      share_ = share_of(found->bases, keep);
+      whole_ = keep.shards == 0;
+      total_bases_ = share_.end - share_.begin;
+    }
+    open_output(*source, found, kept);
+    for (Index number = 0; more; ++number) {
+      add(sequence, number);
       if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
       more = source->next(sequence);
     }
     flush();
-    table_->finish();
+    write_rows();
     add_tally(report_, source->tally());
+    if (journal_ != nullptr && !finished_ && (journal_->stored() || !whole_)) {
+      journal_->commit(kFinished);
+    }
+    if (table_) table_->finish();
+    if (tracks_) tracks_->finish();
+    if (kept_) kept_->finish();
     report_.plan = executor_.plan();
     report_.strand = name_of(strand_);
     return report_;
+  }
+
+  JobPlan plan() {
+    JobPlan plan;
+    Survey found;
+    const std::vector<Index> lengths = lengths_of(options_.source, found);
+    const KeepOptions& keep = options_.run.keep;
+    const Share share = share_of(found.bases, keep);
+    Index offset = 0;
+    for (const Index length : lengths) {
+      RecordShare part{0, length, false};
+      if (keep.shards > 0) part = record_share(share, offset, length, grain(length));
+      offset += length;
+      if (part.none) continue;
+      ++plan.records;
+      plan.bases += part.end - part.begin;
+      if (masked()) {
+        plan.windows += part.end - part.begin;
+        plan.tokens += (part.end - part.begin) * (window_ > 0 ? std::min(window_, length) : length);
+      } else {
+        count_windows(plan, length, ids_ ? 0 : window_, stride(), false, part, 0);
+      }
+    }
+    plan.rows = options_.per_record ? plan.records : plan.bases;
+    plan.columns = options_.per_record ? 6 : static_cast<Index>(track_names().size());
+    plan.type = type_;
+    const Index values = plan.rows * plan.columns;
+    const bool table = type_.starts_with("tsv");
+    if (table || type_.starts_with("bedgraph")) {
+      // A contig's name, one place or two, the shortest decimals of most floats.
+      plan.output_bytes = plan.rows * (table ? 18 : 26) + values * 11;
+      if (type_.ends_with(".gz")) plan.output_bytes /= 2;
+    } else {
+      plan.output_bytes =
+          bytes_of_output(type_, Element::f32, values, plan.records, 8 * plan.records);
+    }
+    if (keeps_journal(keep, options_.source, options_.output)) {
+      plan.journal_bytes = 4 * values + plan.rows;
+    }
+    plan.plan = executor_.plan();
+    expect_time(plan, model_, device_, options_.run, window_,
+                strand_ == StrandMode::average ? 2 : 1);
+    return plan;
   }
 
  private:
@@ -123,6 +210,11 @@ class ScoreRun {
                                   ": no tokenizer.json says what its tokens mean. Put one beside "
                                   "the weights, or feed --token-ids");
     }
+    if (options_.logo && (options_.per_record || ids_ || full())) {
+      fail(Fault::usage,
+           "--logo-hub speaks of A, C, G and T at every base: it does not go with "
+           "--per-record, --token-ids or --alphabet full");
+    }
     if (options_.bos && (ids_ || masked() || !model_.tokenizer->bos())) {
       fail(Fault::usage,
            "--bos on: only causal models whose tokenizer has a token for the beginning "
@@ -150,30 +242,99 @@ class ScoreRun {
     alphabet_.assign(acgt.begin(), acgt.end());
   }
 
-  std::vector<std::string> header() const {
+  Provenance provenance() const {
+    Provenance p = options_.provenance;
+    for (auto& pair : provenance_of(model_)) p.push_back(pair);
+    p.emplace_back("score", json_text(masked() ? "ln p(base | all other bases of the window)"
+                                               : "ln p(base | bases to its left in the window)"));
+    if (!options_.per_record) {
+      std::string tracks;
+      for (const std::string& name : track_names()) tracks += (tracks.empty() ? "" : ",") + name;
+      p.emplace_back("track", json_text(tracks));
+    }
+    p.emplace_back("alphabet", json_text(full() ? "full" : "acgt"));
+    if (options_.bos) p.emplace_back("bos", "true");
+    p.emplace_back("strand", json_text(name_of(strand_)));
+    p.emplace_back("window", std::to_string(window_));
+    p.emplace_back("stride", std::to_string(stride()));
+    return p;
+  }
+
+  std::vector<std::string> track_names() const {
+    if (options_.logo) return {"A", "C", "G", "T"};
+    std::vector<std::string> names;
+    for (const Track track : options_.tracks) names.emplace_back(name_of(track));
+    return names;
+  }
+
+  std::vector<std::string> table_lines() const {
     std::vector<std::string> lines;
-    if (options_.header) {
-      Provenance p = options_.provenance;
-      for (auto& pair : provenance_of(model_)) p.push_back(pair);
-      p.emplace_back("score", json_text(masked() ? "ln p(base | all other bases of the window)"
-                                                 : "ln p(base | bases to its left in the window)"));
-      p.emplace_back("alphabet", json_text(full() ? "full" : "acgt"));
-      if (options_.bos) p.emplace_back("bos", "true");
-      p.emplace_back("strand", json_text(name_of(strand_)));
-      p.emplace_back("window", std::to_string(window_));
-      p.emplace_back("stride", std::to_string(stride()));
-      lines.push_back("##genossm=" + json_line(p));
-    }
-    if (options_.per_record) {
-      lines.push_back("#name\tlength\tscored\tsum_logp\tmean_logp\tbits_per_base\tperplexity");
-    } else {
-      std::string line = "#contig\tpos\tbase";
-      for (const Track track : options_.tracks) {
-        line += track == Track::logp ? "\tlogp" : track == Track::entropy ? "\tentropy" : "\tinfo";
-      }
-      lines.push_back(line);
-    }
+    if (options_.header) lines.push_back("##genossm=" + json_line(provenance()));
+    lines.emplace_back("#name\tlength\tscored\tsum_logp\tmean_logp\tbits_per_base\tperplexity");
     return lines;
+  }
+
+  TrackSpec track_spec(const SequenceSource& source) const {
+    TrackSpec spec;
+    spec.tracks = track_names();
+    spec.ids = ids_;
+    if (options_.header) spec.provenance = json_line(provenance());
+    if (needs_contigs(type_)) {
+      spec.contigs = source.contigs();
+      if (spec.contigs.empty()) spec.contigs = records_;
+    }
+    if (type_ == "bam") {
+      const SourceOptions& s = options_.source;
+      if (s.inputs.size() != 1 || !s.regions.empty() || !s.regions_file.empty()) {
+        fail(Fault::usage, "bam is written from one SAM, BAM or CRAM file, without regions");
+      }
+      if (s.inputs[0] == "-") {
+        fail(Fault::usage,
+             "bam: the alignments are read twice, which standard input does not "
+             "allow; want a file");
+      }
+      spec.input = s.inputs[0];
+      spec.reference = s.fasta_ref;
+      spec.version = options_.version;
+      spec.command = options_.command;
+    }
+    return spec;
+  }
+
+  // The output's name is taken first: whoever has it is the one that works on it.
+  void open_output(const SequenceSource& source, const std::optional<Survey>& found, bool kept) {
+    const bool part = options_.run.keep.shards > 0;
+    const OutputRequest request = kept ? own_output(options_.output) : options_.output;
+    Facts facts = provenance();
+    facts.emplace_back("type", type_);
+    facts.emplace_back("per record", options_.per_record ? "true" : "false");
+    if (options_.per_record) {
+      const std::vector<std::string> lines = table_lines();
+      if (!part) table_ = open_table(request, lines);
+      if (!kept) return;
+      for (auto& fact : facts_of_table(lines)) facts.push_back(std::move(fact));
+      go_on(*found, std::move(facts));
+      table_ = std::make_unique<KeptTable>(std::move(table_), *journal_);
+    } else {
+      const TrackSpec spec = track_spec(source);
+      if (!part) tracks_ = open_tracks(request, type_, spec);
+      if (!kept) return;
+      for (auto& fact : facts_of(spec)) facts.push_back(std::move(fact));
+      go_on(*found, std::move(facts));
+      tracks_ = std::make_unique<KeptTracks>(std::move(tracks_), spec, *journal_);
+    }
+  }
+
+  void go_on(const Survey& found, Facts facts) {
+    for (auto& fact : facts_of(found)) facts.push_back(std::move(fact));
+    kept_ = std::make_unique<JobJournal>(options_.run.keep, options_.output, std::move(facts));
+    journal_ = &kept_->journal();
+    if (journal_->mark().empty()) return;
+    finished_ = journal_->mark() == kFinished;
+    if (finished_) return;
+    place_ = unpack_place(journal_->mark());
+    unpack_report(place_.report, report_);
+    report_.counts["records found finished"] = place_.record;
   }
 
   // One base of overlap lets a causal window predict the base that the one before ends at.
@@ -184,23 +345,51 @@ class ScoreRun {
 
   bool two_strands() const { return strand_ != StrandMode::forward; }
 
-  void add(Sequence& sequence) {
-    const auto open = std::make_shared<Open>();
+  // What two strands wait in.
+  Index columns() const { return options_.logo ? 4 : 2; }
+
+  // A record can be cut where windows begin; a state that is carried goes through all of it.
+  Index grain(Index length) const {
+    const bool cut = !ids_ && window_ > 0 && length > window_;
+    if (options_.per_record || !cut) return 0;
+    return masked() ? 1 : std::max<Index>(1, stride());
+  }
+
+  void add(Sequence& sequence, Index number) {
+    const Index length = sequence.length(), offset = offset_;
+    offset_ += length;
+    RecordShare part{0, length, false};
+    if (!whole_) part = record_share(share_, offset, length, grain(length));
+    if (part.none) return;
     ++report_.records;
-    report_.bases += sequence.length();
+    report_.bases += part.end - part.begin;
+    const bool resumed = !finished_ && number == place_.record && place_.base > 0;
+    const bool done = finished_ || number < place_.record;
+    const Index before = done ? part.end - part.begin : resumed ? place_.base - part.begin : 0;
+    if (total_bases_ > 0) total_bases_ -= before;  // progress is of what is left
+    if (done) return;
+    const auto open = std::make_shared<Open>();
+    open->number = number;
+    open->label = {sequence.name, sequence.contig, sequence.begin, sequence.end, length};
+    open->begin = open->next_base = part.begin + before;
+    open->end = part.end;
+    open->begun = open->begin > 0;
+    if (resumed && !place_.task.empty()) {
+      Unpacker in(place_.task);
+      open->totals.scored = in.number<std::int64_t>();
+      open->totals.unscored = in.number<std::int64_t>();
+      open->totals.sum = in.number<double>();
+    }
     if (sequence.is_ids) {
       check_token_ids(sequence.name, sequence.ids, model_.model.card().vocab);
       open->ids = std::make_shared<const std::vector<std::int32_t>>(std::move(sequence.ids));
     } else {
-      open->bases = std::make_shared<const std::string>(std::move(sequence.bases));
+      open->bases.emplace(sequence.take_text());
     }
-    open->sequence = std::move(sequence);
     if (two_strands()) {
-      const auto n = static_cast<std::size_t>(open->length());
-      for (BaseScores* scores : {&open->forward, &open->reverse}) {
-        scores->logp.assign(n, kNaN);
-        scores->entropy.assign(n, kNaN);
-      }
+      const auto n = static_cast<std::size_t>((open->end - open->begin) * columns());
+      open->forward.assign(n, kNaN);
+      open->reverse.assign(n, kNaN);
     }
     waiting_.push_back(open);
     for (const bool reverse : {false, true}) {
@@ -208,15 +397,19 @@ class ScoreRun {
       if (masked()) {
         add_masked(open, reverse);
       } else {
-        add_causal(open, reverse);
+        add_causal(open, reverse, resumed);
       }
     }
     open->all_queued = true;
   }
 
-  void add_causal(const std::shared_ptr<Open>& open, bool reverse) {
-    const Index length = open->length();
+  void add_causal(const std::shared_ptr<Open>& open, bool reverse, bool resumed) {
+    const Index length = open->label.length;
     for (const Window& w : cut_windows(length, ids_ ? 0 : window_, stride(), false)) {
+      // The bases that it reports, and of these ours.
+      const Index from = std::max(reverse ? length - w.report_end : w.report_begin, open->begin);
+      const Index to = std::min(reverse ? length - w.report_begin : w.report_end, open->end);
+      if (from >= to) continue;
       Unit unit;
       unit.length = w.end - w.begin;
       unit.count = unit.length;
@@ -226,13 +419,21 @@ class ScoreRun {
       // Row r has seen r + 1 bases of the window and speaks of the next one; r behind a bos.
       const Index first = options_.bos ? w.begin : w.begin + 1;
       if (options_.bos) unit.tokens = shifted(std::move(unit.tokens));
-      Piece piece{open, first, w.report_begin, w.report_end, reverse};
+      Piece piece{open, first, from, to, reverse};
       if (reverse) {
         piece.origin = length - 1 - first;
-        piece.begin = length - w.report_end;
-        piece.end = length - w.report_begin;
+      }
+      if (!reverse && resumed && place_.tokens > 0 && from == open->begin) {
+        unit.start = place_.tokens;
+        unit.carry = std::make_shared<const std::vector<float>>(std::move(place_.carry));
+      }
+      if (journal_ != nullptr && !two_strands()) {
+        unit.after_chunk = [this](Index done, const std::vector<float>& carry) {
+          safe_point(done, &carry);
+        };
       }
       queue(std::move(unit), std::move(piece));
+      if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
     }
   }
 
@@ -249,9 +450,9 @@ class ScoreRun {
 
   void add_masked(const std::shared_ptr<Open>& open, bool reverse) {
     const std::int32_t mask = *model_.tokenizer->mask();
-    const Index length = open->length();
+    const Index length = open->label.length;
     const Index size = window_ > 0 ? std::min(window_, length) : length;
-    for (Index i = 0; i < length; ++i) {
+    for (Index i = open->begin; i < open->end; ++i) {
       // The base stands in the middle of its window where the record allows it.
       const Index begin = std::clamp<Index>(i - size / 2, 0, length - size);
       const Index at = reverse ? begin + size - 1 - i : i - begin;
@@ -278,7 +479,7 @@ class ScoreRun {
         std::copy_n(ids->begin() + begin + from, out.size(), out.begin());
       };
     }
-    const WindowTokens tokens{&*model_.tokenizer, open->bases, begin, end, false};
+    const WindowTokens tokens{&*model_.tokenizer, open->bases->text(), begin, end, false};
     return reverse ? reverse_tokens(tokens) : forward_tokens(tokens);
   }
 
@@ -292,6 +493,7 @@ class ScoreRun {
   }
 
   void flush() {
+    close_finished();  // empty records before the first window
     executor_.run(units_, [&](Index u, Index first, View<const float, 2> logits) {
       const Piece& piece = pieces_[static_cast<std::size_t>(u)];
       take(piece, first, logits);
@@ -304,6 +506,7 @@ class ScoreRun {
       if (first + logits.extent[0] == units_[static_cast<std::size_t>(u)].count) {
         --piece.open->windows_left;
         close_finished();
+        safe_point(0, nullptr);
       }
     });
     units_.clear();
@@ -313,9 +516,9 @@ class ScoreRun {
   }
 
   // The position of base i in the alphabet as the piece's strand reads it, -1 for none.
-  std::int32_t target(const Open& open, Index i, bool reverse) const {
+  std::int32_t target(Open& open, Index i, bool reverse) const {
     if (open.ids) return (*open.ids)[static_cast<std::size_t>(i)];
-    const char base = (*open.bases)[static_cast<std::size_t>(i)];
+    const char base = open.bases->at(i);
     if (full() && model_.tokenizer->every_letter()) {
       return model_.tokenizer->token(reverse ? complement(base) : base);
     }
@@ -331,7 +534,7 @@ class ScoreRun {
 
   void take(const Piece& piece, Index first, View<const float, 2> logits) {
     Open& open = *piece.open;
-    const Index n = logits.extent[0], length = open.length();
+    const Index n = logits.extent[0], length = open.label.length;
     targets_.assign(static_cast<std::size_t>(n), -1);
     for (Index r = 0; r < n; ++r) {
       const Index base = piece.reverse ? piece.origin - first - r : piece.origin + first + r;
@@ -347,76 +550,144 @@ class ScoreRun {
       const float logp = fresh_.logp[static_cast<std::size_t>(r)];
       const float entropy = fresh_.entropy[static_cast<std::size_t>(r)];
       if (targets_[static_cast<std::size_t>(r)] >= 0 && !std::isfinite(logp)) {
-        fail(Fault::input, "record '" + open.sequence.name + "': base " + std::to_string(base + 1) +
+        fail(Fault::input, "record '" + open.label.name + "': base " + std::to_string(base + 1) +
                                ": the model gives a non-finite score");
       }
+      std::array<float, 4> values{logp, entropy};
+      if (options_.logo) {
+        logo_heights({logits.row(r), static_cast<std::size_t>(logits.extent[1])}, alphabet_,
+                     values);
+        if (piece.reverse) std::reverse(values.begin(), values.end());  // A C G T, T G C A
+      }
       if (two_strands()) {
-        BaseScores& scores = piece.reverse ? open.reverse : open.forward;
-        scores.logp[static_cast<std::size_t>(base)] = logp;
-        scores.entropy[static_cast<std::size_t>(base)] = entropy;
+        std::vector<float>& all = piece.reverse ? open.reverse : open.forward;
+        std::copy_n(values.begin(), columns(), all.begin() + (base - open.begin) * columns());
       } else {
         write_until(open, base);
-        write(open, logp, entropy);
+        write(open, values);
       }
     }
   }
 
   // Bases without a prediction up to `base`.
   void write_until(Open& open, Index base) {
-    while (open.next_base < base) write(open, kNaN, kNaN);
+    while (open.next_base < base) write(open, {kNaN, kNaN, kNaN, kNaN});
   }
 
-  void write(Open& open, float logp, float entropy) {
+  // What there is of a base: ln p and entropy, or the heights of a logo.
+  void write(Open& open, const std::array<float, 4>& values) {
     const Index i = open.next_base++;
-    open.totals.add(logp);
-    if (options_.per_record) return;
-    const Sequence& s = open.sequence;
-    line_.assign(s.contig.empty() ? s.name : s.contig);
-    line_ += '\t';
-    line_ += std::to_string((s.begin >= 0 ? s.begin : 0) + i + 1);
-    line_ += '\t';
-    if (open.ids) {
-      line_ += std::to_string((*open.ids)[static_cast<std::size_t>(i)]);
+    if (options_.logo) {
+      if (std::isnan(values[0])) ++open.totals.unscored;
     } else {
-      line_ += (*open.bases)[static_cast<std::size_t>(i)];
+      open.totals.add(values[0]);
     }
-    for (const Track track : options_.tracks) {
-      line_ += '\t';
-      const float bits = 2.0f - entropy / static_cast<float>(std::numbers::ln2);
-      put(line_, track == Track::logp ? logp : track == Track::entropy ? entropy : bits);
+    if (options_.per_record) return;
+    begin(open);
+    if (open.ids) {
+      row_ids_.push_back((*open.ids)[static_cast<std::size_t>(i)]);
+    } else {
+      row_bases_ += open.bases->at(i);
     }
-    table_->line(line_);
+    if (options_.logo) {
+      rows_.insert(rows_.end(), values.begin(), values.end());
+    } else {
+      for (const Track track : options_.tracks) {
+        const float bits = 2.0f - values[1] / static_cast<float>(std::numbers::ln2);
+        rows_.push_back(track == Track::logp      ? values[0]
+                        : track == Track::entropy ? values[1]
+                                                  : bits);
+      }
+    }
+    if (static_cast<Index>(row_ids_.size() + row_bases_.size()) >= kWriteRows) write_rows();
+  }
+
+  void begin(Open& open) {
+    if (!open.begun) tracks_->begin_record(open.label);
+    open.begun = true;
+  }
+
+  // Hands over the rows that were collected.
+  void write_rows() {
+    if (rows_.empty()) return;
+    const auto n = static_cast<Index>(row_ids_.size() + row_bases_.size());
+    tracks_->rows(
+        {{rows_.data(), {n, static_cast<Index>(rows_.size()) / n}}, row_bases_, row_ids_});
+    rows_.clear();
+    row_bases_.clear();
+    row_ids_.clear();
   }
 
   void close_finished() {
     while (!waiting_.empty() && waiting_.front()->all_queued &&
            waiting_.front()->windows_left == 0) {
       Open& open = *waiting_.front();
-      if (two_strands()) {
-        for (Index i = 0; i < open.length(); ++i) {
-          const auto k = static_cast<std::size_t>(i);
-          if (strand_ == StrandMode::reverse) {
-            write(open, open.reverse.logp[k], open.reverse.entropy[k]);
-          } else {
-            // Where one strand has no prediction the mean has none: half of it would be silent.
-            write(open, 0.5f * (open.forward.logp[k] + open.reverse.logp[k]),
-                  0.5f * (open.forward.entropy[k] + open.reverse.entropy[k]));
-          }
-        }
-      }
-      write_until(open, open.length());
+      if (two_strands()) write_strands(open);
+      write_until(open, open.end);
       if (open.totals.unscored > 0) {
         report_.skipped["base without a score"] += open.totals.unscored;
       }
       if (options_.per_record) {
         const LikelihoodTotals& t = open.totals;
-        table_->line(open.sequence.name + '\t' + std::to_string(open.length()) + '\t' +
+        table_->line(open.label.name + '\t' + std::to_string(open.label.length) + '\t' +
                      std::to_string(t.scored) + '\t' + number(t.scored > 0 ? t.sum : kNaN) + '\t' +
                      number(t.mean()) + '\t' + number(t.bits_per_base()) + '\t' +
                      number(t.perplexity()));
+      } else {
+        begin(open);
+        write_rows();
+        if (open.end == open.label.length) tracks_->end_record();
       }
+      last_finished_ = open.number;
       waiting_.pop_front();
     }
+  }
+
+  void write_strands(Open& open) {
+    const auto width = static_cast<std::size_t>(columns());
+    for (std::size_t k = 0; k < open.forward.size(); k += width) {
+      std::array<float, 4> values{};
+      for (std::size_t c = 0; c < width; ++c) {
+        // Where one strand has no prediction the mean has none: half of it would be silent.
+        values[c] = strand_ == StrandMode::reverse
+                        ? open.reverse[k + c]
+                        : 0.5f * (open.forward[k + c] + open.reverse[k + c]);
+      }
+      write(open, values);
+    }
+  }
+
+  // All that was written until now is finished: it may be kept, and the job may end here. With
+  // `carry` a window is in its middle, `tokens` done.
+  void safe_point(Index tokens, const std::vector<float>* carry) {
+    const int signal = options_.run.keep.stopped ? options_.run.keep.stopped() : 0;
+    if (journal_ == nullptr) {
+      if (signal != 0) throw Stopped(signal, false);
+      return;
+    }
+    if (signal == 0 && !journal_->due() && rows_.empty()) return;
+    if (carry != nullptr && waiting_.front()->next_base == 0) return;  // no row came back yet
+    write_rows();
+    if (signal == 0 && !journal_->due()) return;
+    Place place;
+    place.record = last_finished_ + 1;
+    if (!waiting_.empty()) {
+      const Open& open = *waiting_.front();
+      place.record = open.number;
+      place.base = open.next_base;
+      place.task = Packer()
+                       .number(static_cast<std::int64_t>(open.totals.scored))
+                       .number(static_cast<std::int64_t>(open.totals.unscored))
+                       .number(open.totals.sum)
+                       .bytes();
+      if (carry != nullptr) {
+        place.tokens = tokens;
+        place.carry = *carry;
+      }
+    }
+    place.report = pack_report(report_);
+    journal_->commit(pack_place(place));
+    if (signal != 0) throw Stopped(signal, true);
   }
 
   const OpenedModel& model_;
@@ -427,19 +698,36 @@ class ScoreRun {
   Index window_;
   Executor executor_;
   std::vector<std::int32_t> alphabet_;
-  std::unique_ptr<TableWriter> table_;
+  std::string type_;
+  std::vector<std::pair<std::string, Index>> records_;  // names and lengths, for bigWigs
+  std::unique_ptr<TableWriter> table_;                  // one of the two
+  std::unique_ptr<TrackWriter> tracks_;
+  std::unique_ptr<JobJournal> kept_;
+  Journal* journal_ = nullptr;
+  Place place_;            // where this run goes on
+  bool finished_ = false;  // nothing is left but to write the output
+  bool whole_ = true;      // no other part of the job exists
+  Share share_;
+  Index offset_ = 0;          // bases of the source before the next record
+  Index last_finished_ = -1;  // record
   std::deque<std::shared_ptr<Open>> waiting_;
   std::vector<Unit> units_;
   std::vector<Piece> pieces_;
   std::vector<std::int32_t> targets_;
   BaseScores fresh_;
-  std::string line_;
+  std::vector<float> rows_;  // written, but not handed over
+  std::string row_bases_;
+  std::vector<std::int32_t> row_ids_;
   Index waiting_tokens_ = 0;
   Index rows_done_ = 0, total_bases_ = 0;
   JobReport report_;
 };
 
 }  // namespace
+
+std::string_view name_of(Track track) {
+  return track == Track::logp ? "logp" : track == Track::entropy ? "entropy" : "info";
+}
 
 std::vector<Track> parse_tracks(const std::string& text) {
   std::vector<Track> tracks;
@@ -458,6 +746,10 @@ std::vector<Track> parse_tracks(const std::string& text) {
     at = comma + 1;
   }
   return tracks;
+}
+
+JobPlan plan_score(const OpenedModel& model, Device& device, const ScoreOptions& options) {
+  return ScoreRun(model, device, options).plan();
 }
 
 JobReport score(const OpenedModel& model, Device& device, const ScoreOptions& options) {

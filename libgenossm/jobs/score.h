@@ -6,6 +6,7 @@
 #pragma once
 
 #include "libgenossm/jobs/job.h"
+#include "libgenossm/jobs/job_plan.h"
 #include "libgenossm/output/tsv.h"
 #include "libgenossm/output/writer.h"
 #include "libgenossm/tasks/likelihood.h"
@@ -16,6 +17,7 @@ enum class Track { logp, entropy, info };
 
 // "logp", "entropy", "info" or a comma-separated list; Fault::usage.
 std::vector<Track> parse_tracks(const std::string& text);
+std::string_view name_of(Track track);
 
 struct ScoreOptions {
   SourceOptions source;
@@ -28,8 +30,15 @@ struct ScoreOptions {
   std::vector<Track> tracks{Track::logp};
   OutputRequest output;
   Provenance provenance;
-  bool header = true;  // provenance lines
+  // Instead of tracks: four, the heights of A, C, G and T in the logo of the prediction (p times
+  // 2 - entropy, bits), as a folder for genome browsers at the output's path.
+  bool logo = false;
+  bool header = true;            // provenance lines
+  std::string version, command;  // for the @PG line of bam; empty: none
 };
+
+// What the job would do. Nothing is written.
+JobPlan plan_score(const OpenedModel& model, Device& device, const ScoreOptions& options);
 
 JobReport score(const OpenedModel& model, Device& device, const ScoreOptions& options);
 

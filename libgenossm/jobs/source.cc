@@ -60,19 +60,20 @@ class FileSource final : public SequenceSource {
 class RegionSource final : public SequenceSource {
  public:
   RegionSource(const SourceOptions& options, const std::string& reference)
-      : genome_(Genome::open(reference)) {
-    if (!options.regions.empty()) regions_ = parse_regions(options.regions, genome_, options.clip);
+      : shared_(std::make_shared<const Genome>(Genome::open(reference))), lazy_(options.lazy) {
+    const Genome& genome = *shared_;
+    if (!options.regions.empty()) regions_ = parse_regions(options.regions, genome, options.clip);
     if (!options.regions_file.empty()) {
-      const auto more = read_bed(options.regions_file, genome_, options.clip);
+      const auto more = read_bed(options.regions_file, genome, options.clip);
       regions_.insert(regions_.end(), more.begin(), more.end());
     }
     if (options.regions.empty() && options.regions_file.empty()) {
-      for (const std::string& contig : genome_.contigs()) {
-        regions_.push_back({contig, 0, genome_.length(contig), contig});
+      for (const std::string& contig : genome.contigs()) {
+        regions_.push_back({contig, 0, genome.length(contig), contig});
       }
     }
     for (const Region& region : regions_) total_ += region.end - region.begin;
-    for (const std::string& warning : genome_.warnings()) ++tally_.warnings[warning];
+    for (const std::string& warning : genome.warnings()) ++tally_.warnings[warning];
   }
 
   bool next(Sequence& sequence) override {
@@ -83,17 +84,30 @@ class RegionSource final : public SequenceSource {
     sequence.contig = region.contig;
     sequence.begin = region.begin;
     sequence.end = region.end;
-    sequence.bases = genome_.fetch(region.contig, region.begin, region.end);
+    if (lazy_) {
+      sequence.text =
+          std::make_shared<const SequenceText>(shared_, region.contig, region.begin, region.end);
+    } else {
+      sequence.bases = shared_->fetch(region.contig, region.begin, region.end);
+    }
     ++tally_.records;
     tally_.bases += region.end - region.begin;
-    if (sequence.bases.empty()) ++tally_.empty_records;
+    if (region.begin == region.end) ++tally_.empty_records;
     return true;
   }
   const ReadTally& tally() const override { return tally_; }
   Index total_bases() const override { return total_; }
+  std::vector<std::pair<std::string, Index>> contigs() const override {
+    std::vector<std::pair<std::string, Index>> out;
+    for (const std::string& contig : shared_->contigs()) {
+      out.emplace_back(contig, shared_->length(contig));
+    }
+    return out;
+  }
 
  private:
-  Genome genome_;
+  std::shared_ptr<const Genome> shared_;
+  bool lazy_;
   std::vector<Region> regions_;
   std::size_t next_ = 0;
   Index total_ = 0;
@@ -128,6 +142,11 @@ class IdSource final : public SequenceSource {
 };
 
 }  // namespace
+
+std::string SequenceText::piece(Index begin, Index end) const {
+  if (genome_) return genome_->fetch(contig_, begin_ + begin, begin_ + end);
+  return bases_.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+}
 
 std::unique_ptr<SequenceSource> SequenceSource::open(const SourceOptions& options) {
   const bool regions = !options.regions.empty() || !options.regions_file.empty();

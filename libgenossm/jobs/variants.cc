@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "libgenossm/jobs/variant_sites.h"
+#include "libgenossm/output/frames.h"
 
 namespace genossm {
 namespace {
@@ -35,6 +36,8 @@ class VariantsRun {
     VariantRecord record;
     bool more = reader_->next(record);
     open_output();
+    Index number = 0;
+    for (; more && number < place_.record; ++number) more = reader_->next(record);
     const Index block = scorer_->block();
     while (more) {
       add(std::move(record));
@@ -43,8 +46,10 @@ class VariantsRun {
       more = reader_->next(record);
     }
     flush();
+    if (kept_) write_kept();
     if (variants_) variants_->finish();
     if (features_) features_->finish();
+    if (kept_) kept_->journal().remove();
     report_.unit = "allele";
     scorer_->add_to(report_);
     for (const auto& [text, n] : reader_->warnings()) report_.warnings[text] += n;
@@ -71,6 +76,11 @@ class VariantsRun {
                    json_text(options_.ref_mismatch == RefMismatch::skip    ? "skip"
                              : options_.ref_mismatch == RefMismatch::error ? "error"
                                                                            : "use-vcf"));
+    SourceOptions files;
+    files.inputs = {options_.input};
+    files.fasta_ref = options_.reference;
+    const bool kept = keeps_journal(options_.effect.run.keep, files, options_.output);
+    const OutputRequest request = kept ? own_output(options_.output) : options_.output;
     const std::string type = output_type(
         options_.output, {"vcf", "vcf.gz", "bcf", "tsv", "tsv.gz", "npz", "npy"}, "vcf");
     if (type == "npz" || type == "npy") {
@@ -84,11 +94,12 @@ class VariantsRun {
       spec.name = "features";
       spec.columns = scorer_->feature_columns();
       spec.provenance = json_line(p);
-      features_ = open_matrix(options_.output, spec);
+      features_ = open_matrix(request, spec);
+      if (kept) go_on(p, type);
       return;
     }
     VariantOutput output;
-    output.request = options_.output;
+    output.request = request;
     output.index = options_.index == "auto" ? "csi" : options_.index;
     output.provenance = json_line(p);
     output.fields = fields_;
@@ -98,6 +109,106 @@ class VariantsRun {
       }
     }
     variants_ = open_variants(output, reader_->header());
+    if (kept) go_on(p, type);
+  }
+
+  // The output has its name taken; now its journal, if it has one. What is kept of a record are the
+  // numbers alone: the record is read again when the output is written.
+  void go_on(const Provenance& provenance, const std::string& type) {
+    const KeepOptions& keep = options_.effect.run.keep;
+    Facts facts = provenance;
+    facts.emplace_back("type", type);
+    facts.emplace_back("index", options_.index);
+    facts.emplace_back("sha256 of the input", file_sha256(options_.input));
+    if (!options_.reference.empty()) {
+      facts.emplace_back("reference", file_stamp(options_.reference));
+    }
+    kept_ = std::make_unique<JobJournal>(keep, options_.output, std::move(facts));
+    const std::string& mark = kept_->journal().mark();
+    if (mark.empty()) return;
+    place_ = unpack_place(mark);
+    unpack_report(place_.report, report_);
+    report_.bases = place_.base;
+    report_.records = place_.record;
+    report_.counts["records found finished"] = place_.record;
+  }
+
+  // After a block of records: the job may end here.
+  void safe_point() {
+    const KeepOptions& keep = options_.effect.run.keep;
+    const int signal = keep.stopped ? keep.stopped() : 0;
+    if (kept_ && (signal != 0 || kept_->journal().due())) commit();
+    if (signal != 0) throw Stopped(signal, kept_ != nullptr);
+  }
+
+  void commit() {
+    Place place;
+    place.record = report_.records;
+    place.base = report_.bases;
+    place.report = pack_report(report_);
+    kept_->journal().commit(pack_place(place));
+  }
+
+  void keep(const Site& site) {
+    Packer out;
+    if (variants_) {
+      for (std::size_t f = 0; f < fields_.size(); ++f) {
+        const FieldValues values = scorer_->value(site, f);
+        out.number(static_cast<std::uint32_t>(values.reals.size()));
+        for (const float v : values.reals) out.number(v);
+        out.number(static_cast<std::uint32_t>(values.integers.size()));
+        for (const std::int32_t v : values.integers) out.number(v);
+        out.number(static_cast<std::uint32_t>(values.texts.size()));
+        for (const std::string& v : values.texts) out.text(v);
+      }
+    } else {
+      out.number(static_cast<std::uint32_t>(site.alleles.size()));
+      for (const Allele& allele : site.alleles) {
+        for (const float v : feature_row(allele)) out.number(v);
+      }
+    }
+    kept_->journal().add(out.bytes());
+  }
+
+  FieldValues unpack_values(Unpacker& in) const {
+    FieldValues values;
+    values.reals.resize(in.number<std::uint32_t>());
+    for (float& v : values.reals) v = in.number<float>();
+    values.integers.resize(in.number<std::uint32_t>());
+    for (std::int32_t& v : values.integers) v = in.number<std::int32_t>();
+    values.texts.resize(in.number<std::uint32_t>());
+    for (std::string& v : values.texts) v = in.text();
+    return values;
+  }
+
+  // Everything that was kept, beside the records as they are read once more.
+  void write_kept() {
+    Journal& journal = kept_->journal();
+    if (journal.stored()) commit();
+    const auto again = VariantReader::open(options_.input);
+    VariantRecord record;
+    const auto next = [&] {
+      record = VariantRecord();
+      return again->next(record);
+    };
+    std::vector<FieldValues> values(fields_.size());
+    std::vector<float> row(static_cast<std::size_t>(scorer_->feature_columns()));
+    journal.replay([&](std::string_view frames) {
+      for (Unpacker in(frames); !in.done();) {
+        require(next(), Fault::input, options_.input + ": has changed while it was scored");
+        if (variants_) {
+          for (FieldValues& one : values) one = unpack_values(in);
+          variants_->write(record, values);
+          continue;
+        }
+        const auto alleles = in.number<std::uint32_t>();
+        for (std::uint32_t a = 0; a < alleles; ++a) {
+          for (float& v : row) v = in.number<float>();
+          write_features(record, a, row);
+        }
+      }
+    });
+    require(!next(), Fault::input, options_.input + ": has changed while it was scored");
   }
 
   void add(VariantRecord record) {
@@ -116,12 +227,17 @@ class VariantsRun {
     scorer_->score(sites);
     for (std::size_t i = 0; i < sites.size(); ++i) {
       count(waiting_[i].record, sites[i]);
-      write(waiting_[i].record, sites[i]);
+      if (kept_) {
+        keep(sites[i]);
+      } else {
+        write(waiting_[i].record, sites[i]);
+      }
     }
     waiting_.clear();
     waiting_alleles_ = 0;
     waiting_bytes_ = 0;
     if (options_.effect.run.progress) options_.effect.run.progress(report_.bases, 0);
+    safe_point();
   }
 
   void count(const VariantRecord& record, const Site& site) {
@@ -147,18 +263,25 @@ class VariantsRun {
       variants_->write(record, values);
       return;
     }
-    const Index columns = scorer_->feature_columns();
     for (std::size_t a = 0; a < site.alleles.size(); ++a) {
-      std::vector<float> row = site.alleles[a].features;
-      row.resize(static_cast<std::size_t>(columns), kNoScore);
-      if (site.alleles[a].status != AlleleStatus::ok) std::fill(row.begin(), row.end(), kNoScore);
-      RowLabel label;
-      label.name = record.place() + ":" + record.ref + ":" + record.alts[a];
-      label.length = static_cast<Index>(record.ref.size());
-      features_->begin_record(label);
-      features_->rows({row.data(), {1, columns}});
-      features_->end_record();
+      write_features(record, a, feature_row(site.alleles[a]));
     }
+  }
+
+  std::vector<float> feature_row(const Allele& allele) const {
+    std::vector<float> row = allele.features;
+    row.resize(static_cast<std::size_t>(scorer_->feature_columns()), kNoScore);
+    if (allele.status != AlleleStatus::ok) std::fill(row.begin(), row.end(), kNoScore);
+    return row;
+  }
+
+  void write_features(const VariantRecord& record, std::size_t a, const std::vector<float>& row) {
+    RowLabel label;
+    label.name = record.place() + ":" + record.ref + ":" + record.alts.at(a);
+    label.length = static_cast<Index>(record.ref.size());
+    features_->begin_record(label);
+    features_->rows({row.data(), {1, static_cast<Index>(row.size())}});
+    features_->end_record();
   }
 
   const OpenedModel& model_;
@@ -172,6 +295,8 @@ class VariantsRun {
   std::vector<VariantField> fields_;
   std::unique_ptr<VariantWriter> variants_;
   std::unique_ptr<MatrixWriter> features_;
+  std::unique_ptr<JobJournal> kept_;
+  Place place_;  // where this run goes on
   std::vector<Waiting> waiting_;
   Index waiting_alleles_ = 0;
   std::size_t waiting_bytes_ = 0;

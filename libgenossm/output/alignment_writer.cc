@@ -47,22 +47,32 @@ class Writer final : public TaggedAlignments {
   void alignment(const bam1_t& alignment, bool given) override {
     AlignmentHandle copy(bam_dup1(&alignment));
     if (!copy) throw std::bad_alloc();
-    for (const char* tag : {"gc", "gq"}) {  // of an earlier run
-      if (std::uint8_t* old = bam_aux_get(copy.get(), tag)) bam_aux_del(copy.get(), old);
+    for (const std::string& tag : output_.tags) {
+      if (std::uint8_t* old = bam_aux_get(copy.get(), tag.c_str())) bam_aux_del(copy.get(), old);
     }
     waiting_.push_back({std::move(copy), given});
     write_ready();
   }
 
   void result(const std::string& label, float value) override {
-    require(!waiting_.empty() && waiting_.front().given, Fault::internal,
-            "alignments: a result without a read");
-    bam1_t* const read = waiting_.front().alignment.get();
+    bam1_t* const read = next_read();
     if (!label.empty() &&
         bam_aux_update_str(read, "gc", static_cast<int>(label.size() + 1), label.c_str()) != 0) {
       throw std::bad_alloc();
     }
     if (bam_aux_update_float(read, "gq", value) != 0) throw std::bad_alloc();
+    waiting_.front().given = false;
+    write_ready();
+  }
+
+  void scores(std::optional<float> sum, const std::vector<float>& bases) override {
+    bam1_t* const read = next_read();
+    std::vector<float> values = bases;  // htslib takes them by a pointer that may change them
+    if ((sum && bam_aux_update_float(read, "gl", *sum) != 0) ||
+        bam_aux_update_array(read, "gb", 'f', static_cast<std::uint32_t>(values.size()),
+                             values.data()) != 0) {
+      throw std::bad_alloc();
+    }
     waiting_.front().given = false;
     write_ready();
   }
@@ -78,6 +88,12 @@ class Writer final : public TaggedAlignments {
     AlignmentHandle alignment;
     bool given = false;  // and still without a result
   };
+
+  bam1_t* next_read() const {
+    require(!waiting_.empty() && waiting_.front().given, Fault::internal,
+            "alignments: a result without a read");
+    return waiting_.front().alignment.get();
+  }
 
   void write_ready() {
     while (!waiting_.empty() && !waiting_.front().given) {

@@ -29,4 +29,13 @@ std::unique_ptr<MatrixWriter> open_safetensors_matrix(const OutputRequest& reque
 std::unique_ptr<MatrixWriter> open_matrix_tsv(const OutputRequest& request, const MatrixSpec& spec,
                                               bool compressed);
 
+// PATH with datasets embeddings [rows, columns], names, lengths; with regions contigs, starts,
+// ends; per base offsets. `anndata`: X, obs (names and places), var, as AnnData has them; per base
+// a row has the name NAME:POSITION.
+std::unique_ptr<MatrixWriter> open_hdf5(const OutputRequest& request, const MatrixSpec& spec,
+                                        bool anndata);
+
+// PATH, a folder: a Zarr v2 group of the same arrays, a file a block of rows.
+std::unique_ptr<MatrixWriter> open_zarr(const OutputRequest& request, const MatrixSpec& spec);
+
 }  // namespace genossm

@@ -51,6 +51,10 @@ class NpzWriter : public MatrixWriter {
       integers("ends.npy", labels_.ends());
     }
     if (spec_.per_base) integers("offsets.npy", offsets_);
+    if (!spec_.column_names.empty()) {
+      texts("columns.npy", spec_.column_names.size(),
+            [&](std::size_t i) { return std::string_view(spec_.column_names[i]); });
+    }
     if (!spec_.provenance.empty()) provenance();
     zip_.finish();
     file_.publish();

@@ -12,14 +12,16 @@ namespace genossm {
 namespace {
 
 std::unique_ptr<MatrixWriter> open_format(const OutputRequest& request, const MatrixSpec& spec) {
-  const std::string type =
-      output_type(request, {"npz", "npy", "tsv", "tsv.gz", "safetensors"}, "npz");
-  if (spec.element == Element::bf16 && type != "safetensors") {
-    fail(Fault::usage,
-         "--dtype bf16: " + type + " has no such numbers; write .safetensors, or use f16 or f32");
+  const std::string type = matrix_type(request);
+  if (spec.element == Element::bf16 && type != "safetensors" && !type.starts_with("h5")) {
+    fail(Fault::usage, "--dtype bf16: " + type +
+                           " has no such numbers; write .safetensors, .h5 or .h5ad, or use f16 or "
+                           "f32");
   }
   if (type == "npz") return open_npz(request, spec);
   if (type == "npy") return open_npy(request, spec);
+  if (type == "h5" || type == "h5ad") return open_hdf5(request, spec, type == "h5ad");
+  if (type == "zarr") return open_zarr(request, spec);
   if (type == "safetensors") return open_safetensors_matrix(request, spec);
   return open_matrix_tsv(request, spec, type == "tsv.gz");
 }
@@ -79,6 +81,11 @@ class CheckedWriter : public MatrixWriter {
 };
 
 }  // namespace
+
+std::string matrix_type(const OutputRequest& request) {
+  return output_type(request, {"npz", "npy", "h5", "h5ad", "zarr", "tsv", "tsv.gz", "safetensors"},
+                     "npz");
+}
 
 std::unique_ptr<MatrixWriter> open_matrix(const OutputRequest& request, const MatrixSpec& spec) {
   require(spec.columns > 0, Fault::internal, "open_matrix: a matrix without columns");

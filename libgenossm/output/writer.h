@@ -45,6 +45,8 @@ struct MatrixSpec {
   bool per_base = false;            // a record has as many rows as bases; otherwise exactly one
   std::string provenance;           // one line of JSON; empty: none is written
   std::string name = "embeddings";  // of the matrix, in containers
+  // npz: `columns` holds them; none: there is no such member.
+  std::vector<std::string> column_names;
 };
 
 class MatrixWriter {
@@ -63,5 +65,8 @@ class MatrixWriter {
 // Throws Fault::usage (type), Fault::output (exists already, folder missing or read-only, another
 // process is writing it).
 std::unique_ptr<MatrixWriter> open_matrix(const OutputRequest& request, const MatrixSpec& spec);
+
+// The type that open_matrix takes the request for.
+std::string matrix_type(const OutputRequest& request);
 
 }  // namespace genossm

@@ -90,7 +90,7 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
   };
   for (std::size_t i = 0; i < units.size(); ++i) {
     const auto length = units[i].length;
-    if (streams && length >= long_from) {
+    if (streams && (length >= long_from || units[i].start > 0)) {
       flush(i);
       stream(units[i], static_cast<Index>(i), take);
       begin = i + 1;
@@ -106,8 +106,17 @@ void Executor::run(std::span<const Unit> units, const Take& take) {
 void Executor::stream(const Unit& unit, Index index, const Take& take) {
   Carry carry(model_);
   carry.history.reserve(unit.length, 0);
+  // Keys and values of all tokens so far are too much to keep.
+  const bool kept = carry.history.token_bytes() == 0;
+  if (unit.start > 0) {
+    const auto floats = static_cast<std::size_t>(carry.state.size());
+    require(kept && unit.carry && unit.carry->size() == floats && unit.start % wide_->tile() == 0,
+            Fault::internal, "a sequence cannot go on where it was left");
+    std::copy_n(unit.carry->data(), floats, carry.state.data());
+    carry.position = unit.start;
+  }
   std::vector<std::int32_t> tokens;
-  for (Index done = 0; done < unit.length; done += plan_.chunk) {
+  for (Index done = unit.start; done < unit.length; done += plan_.chunk) {
     tokens.resize(static_cast<std::size_t>(std::min(plan_.chunk, unit.length - done)));
     unit.tokens(done, tokens);
     wide_->advance(device_, tokens, carry, [&](Index, Index offset, View<const float, 2> values) {
@@ -117,6 +126,10 @@ void Executor::stream(const Unit& unit, Index index, const Take& take) {
       const Index to = std::clamp<Index>(unit.first + unit.count - first, from, n);
       if (to > from) take(index, first + from - unit.first, rows(values, from, to));
     });
+    const Index after = done + static_cast<Index>(tokens.size());
+    if (unit.after_chunk && kept && after < unit.length) {
+      unit.after_chunk(after, {carry.state.data(), carry.state.data() + carry.state.size()});
+    }
   }
 }
 

@@ -28,6 +28,12 @@ struct Unit {
   Index count = 0;  // rows wanted
   // Row of reverse_tokens that stands for row `first`; row `first + i` is reverse_last - i.
   Index reverse_last = 0;
+  // One-way models read in one strand: goes on at token `start`, a multiple of Lane::tile(), with
+  // the carry that after_chunk was given there, and calls after_chunk(tokens done, carry) when a
+  // chunk's rows have been taken. Short units, which run with others, have no chunks.
+  Index start = 0;
+  std::shared_ptr<const std::vector<float>> carry;
+  std::function<void(Index, const std::vector<float>&)> after_chunk;
 };
 
 struct ExecutorOptions {

@@ -1,9 +1,11 @@
 #include "libgenossm/tasks/likelihood.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
 
+#include "kernels/core/error.h"
 #include "kernels/token_scores/token_scores.h"
 
 namespace genossm {
@@ -25,6 +27,25 @@ void score_rows(Device& where, View<const float, 2> logits,
                              .target = target,
                              .logp = {scores.logp.data() + at, {L}},
                              .entropy = {scores.entropy.data() + at, {L}}});
+}
+
+void logo_heights(std::span<const float> logits, const std::vector<std::int32_t>& alphabet,
+                  std::array<float, 4>& heights) {
+  require(alphabet.size() == 4, Fault::internal, "logo_heights: want four letters");
+  std::array<double, 4> p{};
+  double largest = -std::numeric_limits<double>::infinity(), sum = 0, bits = 2;
+  for (const std::int32_t id : alphabet) {
+    largest = std::max<double>(largest, logits[static_cast<std::size_t>(id)]);
+  }
+  for (std::size_t b = 0; b < 4; ++b) {
+    p[b] = std::exp(logits[static_cast<std::size_t>(alphabet[b])] - largest);
+    sum += p[b];
+  }
+  for (double& value : p) {
+    value /= sum;
+    if (value > 0) bits += value * std::log2(value);
+  }
+  for (std::size_t b = 0; b < 4; ++b) heights[b] = static_cast<float>(p[b] * std::max(0.0, bits));
 }
 
 void LikelihoodTotals::add(float logp) {

@@ -1,7 +1,9 @@
 // Likelihood: what the logits say about the bases that are there.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,11 @@ struct BaseScores {
 void score_rows(Device& device, View<const float, 2> logits,
                 const std::vector<std::int32_t>& alphabet, View<const std::int32_t, 1> target,
                 BaseScores& scores);
+
+// The heights of A, C, G and T in the logo of one row's prediction: p times (2 - entropy), bits.
+// `alphabet`: the ids of A, C, G, T.
+void logo_heights(std::span<const float> logits, const std::vector<std::int32_t>& alphabet,
+                  std::array<float, 4>& heights);
 
 // Running totals of one record.
 struct LikelihoodTotals {

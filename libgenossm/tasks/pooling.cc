@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <limits>
 
 #include "kernels/pool/pool.h"
@@ -149,6 +150,20 @@ void Pooling::put(const double* sum, const double* max) {
     std::copy_n(span.kind == PoolPart::Kind::max ? max : sum, columns_, values_.data() + span.at);
   }
   count_ = rows_;
+}
+
+std::string Pooling::state() const {
+  std::string out(sizeof count_ + values_.size() * sizeof(double), '\0');
+  std::memcpy(out.data(), &count_, sizeof count_);
+  std::memcpy(out.data() + sizeof count_, values_.data(), values_.size() * sizeof(double));
+  return out;
+}
+
+void Pooling::restore(std::string_view bytes) {
+  require(bytes.size() == sizeof count_ + values_.size() * sizeof(double), Fault::input,
+          "pooling: not the state of such a vector");
+  std::memcpy(&count_, bytes.data(), sizeof count_);
+  std::memcpy(values_.data(), bytes.data() + sizeof count_, values_.size() * sizeof(double));
 }
 
 std::vector<float> Pooling::finish() const {

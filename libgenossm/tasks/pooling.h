@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/core/device.h"
@@ -44,6 +45,10 @@ class Pooling {
   bool sums() const;
   bool maxima() const;
   void put(const double* sum, const double* max);
+  // What was taken so far, for a journal; restore() comes after begin() with as many rows. Throws
+  // Fault::input for bytes of another size.
+  std::string state() const;
+  void restore(std::string_view bytes);
   // The vector; all NaN for a record without rows.
   std::vector<float> finish() const;
 

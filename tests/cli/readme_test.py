@@ -27,14 +27,16 @@ class Readme(Case):
                 done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=self.folder,
                                       capture_output=True, timeout=1500, env={**os.environ, "PATH": path, "GENOSSM_CACHE": str(self.folder)})
                 self.assertEqual(done.returncode, 0, done.stderr.decode())
-                output = re.search(r"-o (\S+)", command)
-                if output:
-                    self.assertGreater((self.folder / output.group(1)).stat().st_size, 0)
+                output = re.search(r"(?:-o|--logo-hub) (\S+)", command)
+                if output and "--plan" not in command:
+                    part = re.search(r"--shard (\d)/(\d)", command)
+                    suffix = f".shard-{part.group(1)}-of-{part.group(2)}" if part else ""
+                    self.assertGreater((self.folder / (output.group(1) + suffix)).stat().st_size, 0)
                 else:
                     self.assertTrue(done.stdout)
 
     def test_help_of_every_command(self):
-        for command in ("embed", "score", "variants", "mutate", "train-head", "classify", "generate", "inspect", "bench"):
+        for command in ("embed", "score", "variants", "mutate", "train-head", "classify", "generate", "merge", "inspect", "bench"):
             self.assertIn(b"--help", self.good(command, "--help").stdout)
         self.assertIn(b"htslib", self.good("--version").stdout)
 

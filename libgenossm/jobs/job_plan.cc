@@ -1,0 +1,58 @@
+#include "libgenossm/jobs/job_plan.h"
+
+#include <algorithm>
+
+#include "libgenossm/runtime/model_speed.h"
+#include "libgenossm/runtime/windows.h"
+
+namespace genossm {
+
+std::vector<Index> lengths_of(const SourceOptions& options, Survey& found) {
+  if (!can_survey(options)) {
+    fail(Fault::usage,
+         "--plan reads the input once beforehand; standard input can be read once "
+         "only. Want files");
+  }
+  std::vector<Index> lengths;
+  found = survey(options, [&](const std::string&, Index length) { lengths.push_back(length); });
+  return lengths;
+}
+
+void count_windows(JobPlan& plan, Index length, Index window, Index stride, bool two_way,
+                   const RecordShare& part, Index around) {
+  for (const Window& w : cut_windows(length, window, stride, two_way)) {
+    if (std::max(w.report_begin, part.begin) >= std::min(w.report_end, part.end)) continue;
+    ++plan.windows;
+    plan.tokens += w.end - w.begin + around;
+  }
+}
+
+Index bytes_of_output(const std::string& type, Element element, Index values, Index labels,
+                      Index label_bytes) {
+  constexpr Index kTextValue = 13;  // a tab and the shortest decimals of most floats
+  constexpr Index kPlace = 30;      // numbers of a place as text
+  const Index size = element == Element::f32 ? 4 : 2;
+  Index text = values * kTextValue + label_bytes + labels * kPlace;
+  if (type.ends_with(".gz")) text = text / 2;
+  if (type.starts_with("tsv") || type.starts_with("bedgraph")) return text;
+  if (type == "npz") return values * size + 4 * label_bytes + labels * kPlace;
+  return values * size + label_bytes + labels * kPlace;
+}
+
+void expect_time(JobPlan& plan, const OpenedModel& model, Device& device, const RunOptions& run,
+                 Index window, Index passes) {
+  constexpr Index kTokens = 4096;
+  SpeedRequest request;
+  request.tokens = std::max<Index>(1, std::min(window > 0 ? window : kTokens, plan.tokens));
+  request.sequences = std::max<Index>(1, std::min<Index>(run.threads, plan.windows));
+  request.repetitions = 1;
+  request.chunk = run.chunk;
+  request.memory = run.memory;
+  if (plan.tokens == 0) return;
+  plan.tokens_per_s = measure_model(model.model, device, request).tokens_per_s;
+  if (plan.tokens_per_s > 0) {
+    plan.seconds = static_cast<double>(plan.tokens * passes) / plan.tokens_per_s;
+  }
+}
+
+}  // namespace genossm

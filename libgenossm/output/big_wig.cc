@@ -1,0 +1,210 @@
+// bigWig through libBigWig, which writes to a stream of our own over the temporary file: what the
+// disk refuses is known, and said once.
+#include "libgenossm/output/big_wig.h"
+
+#include <bigWig.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <system_error>
+
+#include "kernels/core/error.h"
+#include "libgenossm/output/atomic_file.h"
+#include "libgenossm/output/track_writers.h"
+
+namespace genossm {
+namespace {
+
+constexpr int kZooms = 10;
+constexpr std::size_t kBuffer = std::size_t{1} << 17;
+
+// A descriptor as a FILE, whose failures are noted and not passed on: libBigWig would go on all the
+// same and print a line of its own.
+struct Stream {
+  int descriptor = -1;
+  off64_t at = 0;
+  int error = 0;
+};
+
+ssize_t read_stream(void* cookie, char* to, size_t size) {
+  auto& stream = *static_cast<Stream*>(cookie);
+  const ssize_t n = ::pread(stream.descriptor, to, size, stream.at);
+  if (n > 0) stream.at += n;
+  return n;
+}
+
+ssize_t write_stream(void* cookie, const char* from, size_t size) {
+  auto& stream = *static_cast<Stream*>(cookie);
+  for (std::size_t done = 0; stream.error == 0 && done < size;) {
+    const ssize_t n = ::pwrite(stream.descriptor, from + done, size - done,
+                               stream.at + static_cast<off64_t>(done));
+    if (n > 0) done += static_cast<std::size_t>(n);
+    if (n < 0 && errno != EINTR) stream.error = errno;
+  }
+  stream.at += static_cast<off64_t>(size);
+  return static_cast<ssize_t>(size);
+}
+
+int seek_stream(void* cookie, off64_t* offset, int whence) {
+  auto& stream = *static_cast<Stream*>(cookie);
+  off64_t base = 0;
+  if (whence == SEEK_CUR) base = stream.at;
+  if (whence == SEEK_END) base = ::lseek64(stream.descriptor, 0, SEEK_END);
+  if (base + *offset < 0) return -1;
+  stream.at = *offset = base + *offset;
+  return 0;
+}
+
+}  // namespace
+
+struct BigWig::Impl {
+  Impl(const OutputRequest& request, const std::vector<std::pair<std::string, Index>>& all)
+      : file(request.path, request.force) {
+    for (const auto& [name, length] : all) {
+      if (length > std::numeric_limits<std::uint32_t>::max()) {
+        fail(Fault::usage, request.path + ": a bigWig has no room for '" + name + "' of " +
+                               std::to_string(length) + " bases");
+      }
+      if (length <= 0) continue;  // nothing stands on it
+      names.push_back(name);
+      lengths.push_back(static_cast<std::uint32_t>(length));
+    }
+    if (names.empty()) fail(Fault::input, request.path + ": a bigWig without contigs");
+    // The library knows the file by name only; its own stream makes way for ours.
+    big_wig = bwOpen(file.temporary().c_str(), nullptr, "w");
+    if (big_wig == nullptr) refuse(errno);
+    stream.descriptor = ::open(file.temporary().c_str(), O_RDWR | O_CLOEXEC);
+    if (stream.descriptor < 0) refuse(errno);
+    std::fclose(big_wig->URL->x.fp);
+    big_wig->URL->x.fp =
+        fopencookie(&stream, "w+", {read_stream, write_stream, seek_stream, nullptr});
+    if (big_wig->URL->x.fp == nullptr) throw std::bad_alloc();
+    std::vector<const char*> texts;
+    for (const std::string& name : names) texts.push_back(name.c_str());
+    if (bwCreateHdr(big_wig, kZooms) != 0) throw std::bad_alloc();
+    big_wig->cl =
+        bwCreateChromList(texts.data(), lengths.data(), static_cast<std::int64_t>(names.size()));
+    if (big_wig->cl == nullptr) throw std::bad_alloc();
+    if (bwWriteHdr(big_wig) != 0) refuse(EIO);
+    check();
+  }
+
+  ~Impl() { close(); }
+
+  void close() {
+    // After an error the library would only complain, in lines of its own.
+    if (big_wig != nullptr && stream.error == 0) bwClose(big_wig);
+    big_wig = nullptr;
+    if (stream.descriptor >= 0) ::close(stream.descriptor);
+    stream.descriptor = -1;
+  }
+
+  void check() const {
+    if (stream.error != 0) refuse(stream.error);
+  }
+
+  [[noreturn]] void refuse(int code) const {
+    fail(Fault::output,
+         file.path() + ": cannot be written (" + std::generic_category().message(code) + ")");
+  }
+
+  AtomicFile file;
+  Stream stream;
+  bigWigFile_t* big_wig = nullptr;
+  std::vector<std::string> names;
+  std::vector<std::uint32_t> lengths;
+  std::size_t contig = 0;  // of the last base written
+  bool written = false;
+  Index next = 0;     // on it
+  bool open = false;  // the library's block goes on at `next`
+};
+
+BigWig::BigWig(const OutputRequest& request,
+               const std::vector<std::pair<std::string, Index>>& contigs) {
+  GLOBAL_DEFAULTBUFFERSIZE = kBuffer;  // what bwInit() sets, without its network
+  impl_ = std::make_unique<Impl>(request, contigs);
+}
+
+BigWig::~BigWig() = default;
+
+void BigWig::begin(const std::string& contig, Index begin) {
+  Impl& w = *impl_;
+  std::size_t at = w.contig;
+  while (at < w.names.size() && w.names[at] != contig) ++at;
+  if (at == w.names.size() || (w.written && at == w.contig && begin < w.next)) {
+    fail(Fault::input, w.file.path() + ": " + contig + ":" + std::to_string(begin + 1) +
+                           " comes after a later place or overlaps one: a bigWig holds bases once "
+                           "and in the order of the contigs. Sort and merge the regions");
+  }
+  if (at != w.contig || begin != w.next) w.open = false;
+  w.contig = at;
+  w.next = begin;
+}
+
+void BigWig::add(std::span<const float> values) {
+  Impl& w = *impl_;
+  for (std::size_t i = 0; i < values.size();) {
+    if (std::isnan(values[i])) {
+      w.open = false;
+      ++w.next;
+      ++i;
+      continue;
+    }
+    std::size_t end = i;
+    while (end < values.size() && !std::isnan(values[end])) ++end;
+    const auto n = static_cast<std::uint32_t>(end - i);
+    const int result = w.open ? bwAppendIntervalSpanSteps(w.big_wig, values.data() + i, n)
+                              : bwAddIntervalSpanSteps(w.big_wig, w.names[w.contig].c_str(),
+                                                       static_cast<std::uint32_t>(w.next), 1, 1,
+                                                       values.data() + i, n);
+    w.check();
+    if (result != 0) fail(Fault::internal, "libBigWig does not take the values");
+    w.written = w.open = true;
+    w.next += n;
+    i = end;
+  }
+}
+
+void BigWig::close() {
+  Impl& w = *impl_;
+  bwClose(w.big_wig);
+  w.big_wig = nullptr;
+  w.check();
+  w.file.sync();
+}
+
+void BigWig::publish() { impl_->file.publish(); }
+
+namespace {
+
+class OneBigWig final : public TrackWriter {
+ public:
+  OneBigWig(const OutputRequest& request, const TrackSpec& spec) : file_(request, spec.contigs) {}
+  void begin_record(const RowLabel& label) override {
+    const TrackPlace place = place_of(label);
+    if (label.length > 0) file_.begin(place.contig, place.begin);
+  }
+  void rows(const TrackRows& rows) override {
+    file_.add({rows.values.data, static_cast<std::size_t>(rows.values.extent[0])});
+  }
+  void end_record() override {}
+  void finish() override {
+    file_.close();
+    file_.publish();
+  }
+
+ private:
+  BigWig file_;
+};
+
+}  // namespace
+
+std::unique_ptr<TrackWriter> write_big_wig(const OutputRequest& request, const TrackSpec& spec) {
+  return std::make_unique<OneBigWig>(request, spec);
+}
+
+}  // namespace genossm

@@ -1,0 +1,406 @@
+"""Runs that are killed, stopped, starved of space, shared out: the bytes are those of one quiet run.
+
+GENOSSM_KILLS: how many SIGKILLs each kind of output must survive [6].
+"""
+import ctypes
+import hashlib
+import os
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from genossm_cli import GENOSSM, TINY, Case, main
+
+KILLS = int(os.environ.get("GENOSSM_KILLS", "6"))
+GENOME = TINY / "genomes.fa.gz"
+# Every wave of work is made safe at once, so that each run comes a little further.
+OFTEN = ("--save-every", "0", "--progress", "none", "-@", "1")
+
+
+def digest(path):
+    """Of a file, or of all files in a folder."""
+    path = pathlib.Path(path)
+    sha = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        sha.update(str(file.relative_to(path)).encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()
+
+
+def remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+class Resume(Case):
+    def start(self, *words, **more):
+        return subprocess.Popen([GENOSSM, *map(str, words)], cwd=self.folder, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, **more)
+
+    def left(self, name):
+        """What stands in the folder beside the output, hidden things included."""
+        keep = {name, name.replace(".npy", ".names.tsv"), name + ".csi"}
+        return sorted(p.name for p in self.folder.iterdir()
+                      if name.split(".")[0] in p.name and p.name not in keep)
+
+    def kill_often(self, name, *words):
+        """KILLS times: start, SIGKILL at a random moment, start again; at the end the same bytes."""
+        ref = "ref." + name.split(".", 1)[1]
+        begin = time.monotonic()
+        self.good(*words, "-o", ref, "--resume", "never", "--progress", "none", "-@", "1")
+        whole = time.monotonic() - begin
+        expected = digest(self.path(ref))
+        chance = random.Random(name)
+        kills = rounds = resumed = 0
+        journal = self.path(name + ".genossm-journal")
+
+        # Killed between its name and the end of its journal an output is complete, and the run is not.
+        def complete():
+            return self.path(name).exists() and not journal.exists()
+
+        while kills < KILLS or not complete():
+            rounds += 1
+            self.assertLess(rounds, 40 * KILLS + 100, "the run never ends")
+            if complete():
+                self.assertEqual(digest(self.path(name)), expected)
+                self.assertEqual(self.left(name), [])
+                remove(self.path(name))
+                for more in (name.replace(".npy", ".names.tsv"), name + ".csi"):
+                    self.path(more).unlink(missing_ok=True)
+            resumed += journal.exists()
+            run = self.start(*words, "-o", name, *OFTEN)
+            try:
+                # Short first, longer where nothing moves: the machine may be busy.
+                run.wait(chance.uniform(0, whole * (0.5 + rounds / 40)))
+            except subprocess.TimeoutExpired:
+                run.send_signal(signal.SIGKILL)
+                kills += 1
+            _, said = run.communicate()
+            self.assertIn(run.returncode, (0, -signal.SIGKILL), said.decode())
+        self.assertEqual(digest(self.path(name)), expected)
+        self.assertEqual(self.left(name), [])
+        return resumed
+
+    def region(self, bases, contig="yeast_XVI_669133_734668"):
+        return ("-f", GENOME, "-r", f"{contig}:1-{bases}")
+
+    def test_kill_npy(self):
+        # Windows of a two-way model, and records of another contig after it.
+        resumed = self.kill_often("bins.npy", "embed", "-f", GENOME, "-r",
+                                  "lambda:1-5000,phix174:11-3000", "--window", 1024, "--pool", "bins:100")
+        self.assertGreater(resumed, 0)
+
+    def test_kill_records(self):
+        self.kill_often("reads.npz", "embed", TINY / "human_reads.bam", "--layer", "1", "--pool", "mean+max")
+
+    def test_kill_zarr(self):
+        self.kill_often("bases.zarr", "embed", *self.region(1500), "--window", 512, "--layer", "1",
+                        "--pool", "none", "--dtype", "f16")
+
+    def test_kill_h5(self):
+        self.kill_often("state.h5", "embed", "-m", "genossm-mini-causal", *self.region(30000),
+                        "--pool", "bins:64")
+
+    def test_kill_tsv(self):
+        # One window that carries its state through 40,000 bases.
+        resumed = self.kill_often("track.tsv", "score", *self.region(40000), "--track", "logp,entropy")
+        self.assertGreater(resumed, 0)
+
+    def test_kill_big_wig(self):
+        self.kill_often("track.bw", "score", *self.region(40000))
+
+    def test_kill_vcf(self):
+        self.kill_often("effects.vcf.gz", "variants", TINY / "human_reads.vcf.gz", "-f",
+                        TINY / "human_reads.ref.fa", "--window", 256, "-W")
+
+    def test_signals_end_with_work_kept(self):
+        words = ("score", *self.region(60000), "--chunk", 64)
+        self.good(*words, "-o", "ref.tsv.gz")
+        for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            run = self.start(*words, "-o", "out.tsv.gz", "--progress", "none")
+            time.sleep(1.5)
+            run.send_signal(number)
+            _, said = run.communicate(timeout=600)
+            if run.returncode == 0:
+                self.skipTest("skipped: this machine was done before the signal")
+            self.assertEqual(run.returncode, code, said)
+            self.assertEqual(said.decode().count(": error: "), 1)
+            self.assertIn(b"the same command goes on", said)
+            self.assertTrue(self.path("out.tsv.gz.genossm-journal").exists())
+            self.assertFalse(self.path("out.tsv.gz").exists())
+        self.good(*words, "-o", "out.tsv.gz", "--resume", "require")
+        self.assertEqual(digest(self.path("out.tsv.gz")), digest(self.path("ref.tsv.gz")))
+        self.assertEqual(self.left("out.tsv.gz"), [])
+
+    def interrupted(self, *words, out):
+        """A run that was killed after it had kept something."""
+        run = self.start(*words, "-o", out, *OFTEN)
+        end = time.monotonic() + 300
+        journal = self.path(out + ".genossm-journal")
+        while time.monotonic() < end and run.poll() is None:
+            if journal.exists() and journal.stat().st_size > 3000:
+                break
+            time.sleep(0.005)
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        self.assertTrue(journal.exists(), "the run ended before it was killed")
+
+    def test_another_job_is_refused(self):
+        self.write("in.fa", ">a\n" + "ACGTTGCA" * 400 + "\n>b\n" + "GATTACAC" * 400 + "\n")
+        words = ("embed", "in.fa", "--window", "256", "--pool", "bins:10", "--layer", "1")
+        self.interrupted(*words, out="out.npy")
+        before = digest(self.path("out.npy.genossm-journal"))
+
+        def refused(says, *change):
+            # What the killed run left half-written goes; the journal stays.
+            self.refused(3, *change, "-o", "out.npy", says=["unfinished run", *says], leaves_nothing=False)
+            self.assertEqual(digest(self.path("out.npy.genossm-journal")), before)
+
+        refused(['window was 256, is 300'], "embed", "in.fa", "--window", "300", "--pool", "bins:10",
+                "--layer", "1")
+        refused(["model", "genossm-mini-causal"], *words, "-m", "genossm-mini-causal")
+        refused(["precision"], *words, "--precision", "bf16")
+        self.write("in.fa", ">a\n" + "ACGTTGCA" * 400 + "\n>b\n" + "GATTACAT" * 400 + "\n")
+        refused(["sha256 of the input was"], *words)
+        # Threads and chunks change no byte: the run goes on.
+        self.write("in.fa", ">a\n" + "ACGTTGCA" * 400 + "\n>b\n" + "GATTACAC" * 400 + "\n")
+        self.good(*words, "-o", "out.npy", "--resume", "require", "-@", "2", "--chunk", "128")
+        self.good(*words, "-o", "ref.npy")
+        self.assertEqual(digest(self.path("out.npy")), digest(self.path("ref.npy")))
+
+    def test_killed_between_two_names(self):
+        """An output that has its name while its index, or its journal, is not done yet is our own."""
+        words = ("score", *self.region(20000))
+        self.good(*words, "-o", "ref.tsv")
+        self.interrupted(*words, out="out.tsv")
+        self.write("out.tsv", "what stood there")
+        self.good(*words, "-o", "out.tsv")
+        self.assertEqual(digest(self.path("out.tsv")), digest(self.path("ref.tsv")))
+        self.assertEqual(self.left("out.tsv"), [])
+
+    def test_resume_options(self):
+        words = ("score", *self.region(20000))
+        self.refused(4, *words, "-o", "out.tsv", "--resume", "require", says="no unfinished run")
+        self.refused(2, *words, "--resume", "require", says="stream")
+        self.refused(2, *words, "-o", "out.tsv", "--resume", "maybe", says="none of auto, never, require")
+        self.interrupted(*words, out="out.tsv")
+        self.good(*words, "-o", "out.tsv", "--resume", "never")
+        self.assertEqual(self.left("out.tsv"), [])
+        self.refused(5, *words, "-o", "out.tsv", says="exists already")
+
+    def test_torn_and_foreign_journals(self):
+        words = ("score", *self.region(20000))
+        self.good(*words, "-o", "ref.tsv")
+        self.interrupted(*words, out="out.tsv")
+        journal = self.path("out.tsv.genossm-journal")
+        whole = journal.read_bytes()
+        for cut in (5, 40, len(whole) - 1, len(whole) // 2):
+            journal.write_bytes(whole[:cut])
+            self.good(*words, "-o", "out.tsv")
+            self.assertEqual(digest(self.path("out.tsv")), digest(self.path("ref.tsv")))
+            self.path("out.tsv").unlink()
+        # A flipped bit ends what is believed.
+        broken = bytearray(whole)
+        broken[len(whole) * 3 // 4] ^= 1
+        journal.write_bytes(broken)
+        self.good(*words, "-o", "out.tsv")
+        self.assertEqual(digest(self.path("out.tsv")), digest(self.path("ref.tsv")))
+        self.path("out.tsv").unlink()
+        journal.write_bytes(b"my own notes, of some length or other")
+        self.refused(3, *words, "-o", "out.tsv", says="is no journal")
+        self.assertTrue(journal.exists())
+
+    def test_two_writers(self):
+        words = ("score", *self.region(60000), "--chunk", 64)
+        for out in (("-o", "out.bw"), ("--logo-hub", "hub")):
+            run = self.start(*words, *out, "--progress", "none")
+            part = self.path(f".{out[1]}.genossm-part")
+            end = time.monotonic() + 120
+            while not part.exists() and time.monotonic() < end:
+                time.sleep(0.01)
+            self.refused(5, *words, *out, says="another process is writing it", leaves_nothing=False)
+            self.assertIsNone(run.poll(), "the first one was not disturbed")
+            run.kill()
+            run.communicate()
+        run = self.start(*words, "-o", "out.tsv", "--shard", "1/2", *OFTEN)
+        while not self.path("out.tsv.shard-1-of-2.genossm-journal").exists():
+            time.sleep(0.01)
+        self.refused(5, *words, "-o", "out.tsv", "--shard", "1/2", says="another process",
+                     leaves_nothing=False)
+        run.kill()
+        run.communicate()
+
+    def test_read_only_folder(self):
+        folder = self.path("closed")
+        folder.mkdir()
+        words = ("score", *self.region(2000), "-o", "closed/out.tsv")
+        if os.geteuid() != 0:
+            folder.chmod(0o555)
+            self.refused(5, *words, says="closed")
+            return
+        # Root may write everywhere but where the file system says no.
+        libc = ctypes.CDLL(None, use_errno=True)
+        read_only, bind, remount = 1, 4096, 32
+        if libc.mount(str(folder).encode(), str(folder).encode(), None, bind, None) != 0:
+            self.skipTest("skipped: nothing can be mounted here")
+        try:
+            self.assertEqual(libc.mount(b"none", str(folder).encode(), None, bind | remount | read_only, None), 0)
+            self.refused(5, *words, says=["closed", "Read-only"])
+            self.refused(5, *words, "--shard", "1/2", says=["closed", "Read-only"])
+        finally:
+            libc.umount(str(folder).encode())
+
+    def test_disk_full(self):
+        """A small file system: the run ends with 5, and goes on when there is room."""
+        disk = self.path("disk")
+        disk.mkdir()
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.mount(b"none", str(disk).encode(), b"tmpfs", 0, b"size=16m") != 0:
+            self.skipTest("skipped: nothing can be mounted here")
+        try:
+            for suffix, words in (
+                ("tsv", ("score", *self.region(16000))),
+                ("bw", ("score", *self.region(16000))),
+                ("h5", ("embed", *self.region(1200), "--pool", "none", "--layer", "0")),
+                ("zarr", ("embed", *self.region(1200), "--pool", "none", "--layer", "0")),
+                ("npy", ("embed", *self.region(1200), "--pool", "none", "--layer", "0")),
+            ):
+                self.good(*words, "-o", f"ref.{suffix}")
+                # Too little for the journal, and too little for the output beside it.
+                for room in (20_000, 700_000 if suffix in ("tsv", "bw") else 1_600_000):
+                    with self.subTest(suffix=suffix, room=room):
+                        filler = disk / "filler"
+                        try:
+                            with open(filler, "wb", buffering=0) as file:
+                                while True:
+                                    file.write(b"x" * 4096)
+                        except OSError:
+                            os.truncate(filler, filler.stat().st_size - room)
+                        done = self.run_genossm(*words, "-o", f"disk/out.{suffix}", *OFTEN)
+                        said = done.stderr.decode()
+                        if done.returncode != 0 or room < 100_000:
+                            self.assertEqual(done.returncode, 5, said)
+                            self.assertEqual(len(said.strip().splitlines()), 1, said)
+                            self.assertIn("No space left", said)
+                            self.assertFalse((disk / f"out.{suffix}").exists())
+                            filler.unlink()
+                            self.good(*words, "-o", f"disk/out.{suffix}", *OFTEN)
+                        self.assertEqual(digest(disk / f"out.{suffix}"), digest(self.path(f"ref.{suffix}")))
+                        for file in list(disk.iterdir()):
+                            remove(file)
+        finally:
+            libc.umount(str(disk).encode())
+
+    def test_file_may_not_grow(self):
+        """The same for everybody: a limit on the size of files."""
+        words = ("score", *self.region(24000), "--track", "logp,entropy,info", "-o", "out.tsv", *OFTEN)
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))
+
+        run = self.start(*words, preexec_fn=limit)
+        _, said = run.communicate(timeout=600)
+        self.assertEqual(run.returncode, 5, said)
+        self.assertEqual(len(said.decode().strip().splitlines()), 1, said)
+        self.assertIn(b"What was finished is kept", said)
+        kept = self.path("out.tsv.genossm-journal").stat().st_size
+        self.assertGreater(kept, 2000)
+        self.good(*words, "--resume", "require")
+        self.good("score", *self.region(24000), "--track", "logp,entropy,info", "-o", "ref.tsv")
+        self.assertEqual(digest(self.path("out.tsv")), digest(self.path("ref.tsv")))
+
+
+class Shards(Case):
+    def shards(self, n, name, *words, numbers=None):
+        ref = f"ref-of-{name}"
+        self.good(*words, "-o", ref)
+        for i in numbers or range(1, n + 1):
+            self.good(*words, "-o", name, "--shard", f"{i}/{n}", "--progress", "none")
+        self.good("merge", "-o", name, "--remove")
+        self.assertEqual(digest(self.path(name)), digest(self.path(ref)))
+        self.assertEqual([p.name for p in self.folder.iterdir() if "shard" in p.name], [])
+
+    def test_bins(self):
+        where = ("-f", GENOME, "-r", "lambda:1-5000,phix174:11-3000,phix174:1-1")
+        for name in ("a.npy", "a.h5ad", "a.zarr", "a.npz", "a.tsv.gz", "a.safetensors"):
+            with self.subTest(name):
+                self.shards(3, name, "embed", *where, "--layer", "1", "--window", "512", "--pool", "bins:100")
+
+    def test_records(self):
+        self.write("in.fa", ">e\n\n>a\n" + "ACGTTGCA" * 40 + "\n>n\n\n>b\nGAT\n>c\n" + "TTACCA" * 30 + "\n>z\n\n")
+        for n in (1, 2, 5, 9):
+            self.shards(n, "a.npz", "embed", "in.fa", "--layer", "1")
+            self.path("ref-of-a.npz").unlink()
+            self.path("a.npz").unlink()
+        self.shards(3, "b.tsv", "score", "--per-record", "in.fa", numbers=[3, 1, 2])
+
+    def test_tracks(self):
+        where = ("-f", GENOME, "-r", "lambda:1-5000,phix174:11-3000", "--window", "700")
+        for name in ("a.bw", "a.bedgraph.gz", "a.npz", "a.tsv"):
+            with self.subTest(name):
+                self.shards(3, name, "score", *where)
+        self.shards(3, "s.tsv", "score", *where, "--strand", "avg")
+        self.shards(3, "m.bedgraph", "score", "--masked", "-m", "genossm-mini-ps", "-f", GENOME, "-r",
+                    "lambda:1-40,phix174:1-7", "--window", "16")
+
+    def test_bases(self):
+        self.shards(4, "a.npy", "embed", "-f", GENOME, "-r", "lambda:1-3000,phix174", "--window", "512",
+                    "--layer", "1", "--pool", "none")
+
+    def test_shard_is_resumed(self):
+        words = ("score", "-f", GENOME, "-r", "yeast_XVI_669133_734668:1-20000,phix174", "--window", "2000")
+        self.good(*words, "-o", "ref.tsv")
+        run = subprocess.Popen([GENOSSM, *map(str, words), "-o", "o.tsv", "--shard", "1/2", *OFTEN],
+                               cwd=self.folder, stderr=subprocess.PIPE)
+        time.sleep(1)
+        run.kill()
+        run.communicate()
+        for i in (1, 2):
+            self.good(*words, "-o", "o.tsv", "--shard", f"{i}/2")
+        self.good("merge", "-o", "o.tsv")
+        self.assertEqual(digest(self.path("o.tsv")), digest(self.path("ref.tsv")))
+
+    def test_slurm(self):
+        self.write("in.fa", ">a\nACGTTGCA\n>b\nGATTACA\n>c\nACCA\n")
+        words = ("embed", "in.fa", "--layer", "0", "-o", "o.npy")
+        self.good(*words[:-1], "ref.npy")
+        for task in ("0", "1", "2"):
+            self.good(*words, "--shard", "slurm", env={"SLURM_ARRAY_TASK_ID": task,
+                      "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "3"})
+        self.good("merge", "-o", "o.npy")
+        self.assertEqual(digest(self.path("o.npy")), digest(self.path("ref.npy")))
+        self.refused(2, *words, "--shard", "slurm", says="no task of a Slurm array")
+
+    def test_refusals(self):
+        self.write("in.fa", ">a\nACGTTGCA\n>b\nGATTACA\n>c\nACCA\n")
+        words = ("embed", "in.fa", "--layer", "0", "-o", "o.npy")
+        for shard in ("0/3", "4/3", "1", "a/b", "1/0", "-1/3"):
+            self.refused(2, *words, "--shard=" + shard, says="--shard")
+        self.refused(2, *words[:-2], "--shard", "1/2", says="stream")
+        self.refused(4, "merge", "-o", "o.npy", says="no parts")
+        for i in (1, 3):
+            self.good(*words, "--shard", f"{i}/3")
+        self.refused(5, *words, "--shard", "1/3", says="exists already")
+        self.refused(4, "merge", "-o", "o.npy", says="part 2 of 3 is missing")
+        self.good("embed", "in.fa", "--layer", "0", "--pool", "max", "-o", "o.npy", "--shard", "2/3")
+        self.refused(3, "merge", "-o", "o.npy", says=["another job", "pool was", "max"])
+        self.path("o.npy.shard-2-of-3").unlink()
+        self.good(*words, "--shard", "2/3")
+        parts = [f"o.npy.shard-{i}-of-3" for i in (2, 1, 3)]
+        self.refused(3, "merge", "-o", "o.npy", *parts, parts[0], says="so is")
+        self.refused(2, "merge", "-o", "o.npz", *parts, says="npz")
+        data = self.path(parts[0]).read_bytes()
+        self.path(parts[0]).write_bytes(data[:-3])
+        self.refused(3, "merge", "-o", "o.npy", says="damaged")
+        self.path(parts[0]).write_bytes(data)
+        self.good("merge", "-o", "o.npy", *parts)
+        self.refused(5, "merge", "-o", "o.npy", *parts, says="exists already")
+        self.refused(3, "merge", "-o", "p.npy", "in.fa", says="no part of a job")
+
+
+if __name__ == "__main__":
+    main()
