@@ -1,6 +1,7 @@
 #include "libgenossm/checkpoint/weights_file.h"
 
 #include <string_view>
+#include <system_error>
 
 #include "kernels/core/error.h"
 #include "libgenossm/base/mapped_file.h"
@@ -31,14 +32,17 @@ std::string_view foreign_form(std::string_view text) {
 }  // namespace
 
 bool is_in_parts(const std::filesystem::path& path) {
-  return !std::filesystem::exists(path) && std::filesystem::exists(path.string() + ".part0");
+  std::error_code unreadable;  // a ring of links, say: not there in either form
+  return !std::filesystem::exists(path, unreadable) &&
+         std::filesystem::exists(path.string() + ".part0", unreadable);
 }
 
 std::vector<std::filesystem::path> parts_of(const std::filesystem::path& path) {
   std::vector<std::filesystem::path> parts;
   for (int i = 0;; ++i) {
     std::filesystem::path part = path.string() + ".part" + std::to_string(i);
-    if (!std::filesystem::exists(part)) return parts;
+    std::error_code unreadable;
+    if (!std::filesystem::exists(part, unreadable)) return parts;
     parts.push_back(std::move(part));
   }
 }

@@ -77,14 +77,15 @@ ModelPath find_model(const std::string& name, std::span<const fs::path> folders)
       fail(Fault::usage, "model: '" + name + "': want 64 hexadecimal digits after @sha256:");
     }
   }
-  if (fs::exists(plain)) {
+  std::error_code unreadable;
+  if (fs::exists(plain, unreadable)) {
     found.path = plain;
     return found;
   }
   std::string looked;
   if (plain.find('/') == std::string::npos) {
     for (const fs::path& folder : folders) {
-      if (fs::exists(folder / plain)) {
+      if (fs::exists(folder / plain, unreadable)) {
         found.path = folder / plain;
         return found;
       }
