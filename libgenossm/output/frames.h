@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "kernels/core/error.h"
+#include "libgenossm/output/writer.h"
 
 namespace genossm {
 
@@ -55,5 +56,19 @@ class Unpacker {
  private:
   std::string_view bytes_;
 };
+
+inline void pack_label(Packer& out, const RowLabel& label) {
+  out.text(label.name).text(label.contig);
+  out.number(label.begin).number(label.end).number(label.length);
+}
+inline RowLabel unpack_label(Unpacker& in) {
+  RowLabel label;
+  label.name = in.text();
+  label.contig = in.text();
+  label.begin = in.number<Index>();
+  label.end = in.number<Index>();
+  label.length = in.number<Index>();
+  return label;
+}
 
 }  // namespace genossm

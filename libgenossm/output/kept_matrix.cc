@@ -20,14 +20,10 @@ KeptMatrix::KeptMatrix(std::unique_ptr<MatrixWriter> file, const MatrixSpec& spe
 
 void KeptMatrix::begin_record(const RowLabel& label) {
   encoder_.begin_record(label.name);
-  journal_.add(Packer()
-                   .number(kBegin)
-                   .text(label.name)
-                   .text(label.contig)
-                   .number(label.begin)
-                   .number(label.end)
-                   .number(label.length)
-                   .bytes());
+  Packer frame;
+  frame.number(kBegin);
+  pack_label(frame, label);
+  journal_.add(frame.bytes());
 }
 
 // As elements of the file: what it has no room for is found here, and 16 bits take half the space.
@@ -54,16 +50,9 @@ void MatrixReplay::operator()(std::string_view frames) {
   row_.resize(columns);
   while (!in.done()) {
     switch (in.number<char>()) {
-      case kBegin: {
-        RowLabel label;
-        label.name = in.text();
-        label.contig = in.text();
-        label.begin = in.number<Index>();
-        label.end = in.number<Index>();
-        label.length = in.number<Index>();
-        to_.begin_record(label);
+      case kBegin:
+        to_.begin_record(unpack_label(in));
         break;
-      }
       case kRows: {
         const auto n = in.number<Index>();
         for (Index i = 0; i < n; ++i) {

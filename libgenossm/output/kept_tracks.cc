@@ -37,14 +37,10 @@ std::vector<std::string> split(std::string_view text) {
 }  // namespace
 
 void KeptTracks::begin_record(const RowLabel& label) {
-  journal_.add(Packer()
-                   .number(kBegin)
-                   .text(label.name)
-                   .text(label.contig)
-                   .number(label.begin)
-                   .number(label.end)
-                   .number(label.length)
-                   .bytes());
+  Packer frame;
+  frame.number(kBegin);
+  pack_label(frame, label);
+  journal_.add(frame.bytes());
 }
 
 void KeptTracks::rows(const TrackRows& rows) {
@@ -80,16 +76,9 @@ void replay_tracks(std::string_view frames, const TrackSpec& spec, TrackWriter& 
   std::vector<std::int32_t> ids;
   while (!in.done()) {
     switch (in.number<char>()) {
-      case kBegin: {
-        RowLabel label;
-        label.name = in.text();
-        label.contig = in.text();
-        label.begin = in.number<Index>();
-        label.end = in.number<Index>();
-        label.length = in.number<Index>();
-        to.begin_record(label);
+      case kBegin:
+        to.begin_record(unpack_label(in));
         break;
-      }
       case kRows: {
         const auto n = in.number<std::uint64_t>();
         TrackRows rows;

@@ -8,10 +8,7 @@
 #include "kernels/hyena_filter/hyena_filter.h"
 #include "kernels/long_conv/long_conv.h"
 #include "libgenossm/base/json.h"
-#include "libgenossm/runtime/executor.h"
-#include "libgenossm/runtime/open_model.h"
-#include "libgenossm/tasks/likelihood.h"
-#include "tests/support/golden.h"
+#include "tests/golden/causal_case.h"
 
 namespace genossm::testing {
 namespace {
@@ -24,75 +21,11 @@ std::vector<std::string> model_cases() {
   return out;
 }
 
-std::vector<float> run(const OpenedModel& model, Device& device, const Features& features,
-                       const std::vector<std::int32_t>& ids) {
-  ExecutorOptions options;
-  options.features = features;
-  options.chunk = 1024;
-  Executor executor(model.model, device, options);
-  Unit unit;
-  unit.length = unit.count = static_cast<Index>(ids.size());
-  unit.tokens = [&](Index begin, std::span<std::int32_t> out) {
-    std::copy_n(ids.begin() + begin, out.size(), out.begin());
-  };
-  std::vector<float> values;
-  executor.run(std::span(&unit, 1), [&](Index, Index, View<const float, 2> rows) {
-    for (Index t = 0; t < rows.extent[0]; ++t) {
-      values.insert(values.end(), rows.row(t), rows.row(t) + rows.extent[1]);
-    }
-  });
-  return values;
-}
-
 class HyenaGolden : public ::testing::TestWithParam<std::string> {};
 
 void check_case(const std::string& name, Device& device) {
-  const OpenedModel model = open_model({model_of(name), ""}, device, Precision::fp32);
-  const GoldenFile expected(golden_folder() / name / "expected.safetensors");
-  const Card& card = model.model.card();
   const bool wide = name.ends_with("long_hf") || name.ends_with("order4_ckpt");
-  const double tolerance = wide ? 3e-4 : 1e-4;
-  const std::vector<std::int64_t> stored = expected.integers("input_ids");
-  const std::vector<std::int32_t> ids(stored.begin(), stored.end());
-  const auto L = static_cast<Index>(ids.size());
-  // Where only the last rows are stored, those.
-  const auto compare = [&](const std::string& tensor, const Features& features) {
-    const std::vector<float> values = run(model, device, features, ids);
-    const Index columns = features.columns(card);
-    const View<const float, 2> got(values.data(), {L, columns});
-    const Golden want = expected.tensor(tensor);
-    const Index kept = want.matrix().extent[0];
-    ASSERT_LE(kept, L);
-    EXPECT_LE(relative_error(rows(got, L - kept, L), want.matrix()), tolerance) << tensor;
-  };
-  if (expected.has("hidden_states.0")) {
-    for (Index layer = 0; layer <= card.layers; ++layer) {
-      Features features;
-      features.layers = {layer};
-      compare("hidden_states." + std::to_string(layer), features);
-    }
-    compare("hidden_states." + std::to_string(card.layers + 1), Features{});
-  }
-  compare("last_hidden_state", Features{});
-  compare("logits", Features{.logits = true});
-  if (!expected.has("next_token_logprob")) return;
-
-  const std::vector<float> logits = run(model, device, Features{.logits = true}, ids);
-  std::vector<std::int32_t> next(ids.begin() + 1, ids.end());
-  BaseScores scores;
-  Device plain{Reference{}};
-  score_rows(plain, {logits.data(), {L - 1, card.vocab}}, {}, {next.data(), {L - 1}}, scores);
-  const Golden logp = expected.tensor("next_token_logprob");
-  const auto kept = static_cast<Index>(logp.values.size());
-  EXPECT_LE(relative_error({scores.logp.data() + (L - 1 - kept), {1, kept}},
-                           {logp.values.data(), {1, kept}}),
-            tolerance);
-  if (expected.has("score_sum_mean")) {
-    double sum = 0;
-    for (const float p : scores.logp) sum += static_cast<double>(p);
-    const double want = static_cast<double>(expected.tensor("score_sum_mean").values[0]);
-    EXPECT_NEAR(sum, want, 1e-4 * std::abs(want));
-  }
+  check_causal_case(name, device, wide ? 3e-4 : 1e-4, 1e-4, false);
 }
 
 TEST_P(HyenaGolden, Cpu) {

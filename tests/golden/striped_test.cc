@@ -13,11 +13,8 @@
 #include "kernels/matmul/matmul.h"
 #include "libgenossm/checkpoint/loader.h"
 #include "libgenossm/model/families/presets.h"
-#include "libgenossm/runtime/executor.h"
-#include "libgenossm/runtime/open_model.h"
 #include "libgenossm/runtime/random_model.h"
-#include "libgenossm/tasks/likelihood.h"
-#include "tests/support/golden.h"
+#include "tests/golden/causal_case.h"
 
 namespace genossm::testing {
 namespace {
@@ -29,72 +26,12 @@ std::vector<std::string> model_cases() {
   return out;
 }
 
-std::vector<std::int32_t> ids_of(const GoldenFile& file) {
-  const std::vector<std::int64_t> stored = file.integers("input_ids");
-  return {stored.begin(), stored.end()};
-}
-
-std::vector<float> run(const OpenedModel& model, Device& device, const Features& features,
-                       const std::vector<std::int32_t>& ids, Index chunk) {
-  ExecutorOptions options;
-  options.features = features;
-  options.chunk = chunk;
-  Executor executor(model.model, device, options);
-  Unit unit;
-  unit.length = unit.count = static_cast<Index>(ids.size());
-  unit.tokens = [&](Index begin, std::span<std::int32_t> out) {
-    std::copy_n(ids.begin() + begin, out.size(), out.begin());
-  };
-  std::vector<float> values;
-  executor.run(std::span(&unit, 1), [&](Index, Index, View<const float, 2> rows) {
-    for (Index t = 0; t < rows.extent[0]; ++t) {
-      values.insert(values.end(), rows.row(t), rows.row(t) + rows.extent[1]);
-    }
-  });
-  return values;
-}
-
 class StripedGolden : public ::testing::TestWithParam<std::string> {};
 
 void check_case(const std::string& name, Device& device) {
-  const OpenedModel model = open_model({model_of(name), ""}, device, Precision::fp32);
-  const GoldenFile expected(golden_folder() / name / "expected.safetensors");
-  const Card& card = model.model.card();
   // Float32 states over 4,300 tokens with poles up to 0.9999.
   const double tolerance = name == "stripedhyena1/long_hf" ? 1e-3 : 5e-5;
-  const std::vector<std::int32_t> ids = ids_of(expected);
-  const auto L = static_cast<Index>(ids.size());
-  const auto compare = [&](const std::string& tensor, const Features& features) {
-    const std::vector<float> values = run(model, device, features, ids, 1024);
-    const View<const float, 2> got(values.data(), {L, features.columns(card)});
-    const Golden want = expected.tensor(tensor);
-    const Index kept = want.matrix().extent[0];  // the last rows
-    ASSERT_LE(kept, L);
-    EXPECT_LE(relative_error(rows(got, L - kept, L), want.matrix()), tolerance) << tensor;
-  };
-  for (Index layer = 0; layer <= card.layers; ++layer) {
-    Features features;
-    features.layers = {layer};
-    compare("hidden_states." + std::to_string(layer), features);
-  }
-  compare("hidden_states." + std::to_string(card.layers + 1), Features{});
-  compare("last_hidden_state", Features{});
-  compare("logits", Features{.logits = true});
-
-  const std::vector<float> logits = run(model, device, Features{.logits = true}, ids, 1024);
-  std::vector<std::int32_t> next(ids.begin() + 1, ids.end());
-  BaseScores scores;
-  Device plain{Reference{}};
-  score_rows(plain, {logits.data(), {L - 1, card.vocab}}, {}, {next.data(), {L - 1}}, scores);
-  const Golden logp = expected.tensor("next_token_logprob");
-  const auto kept = static_cast<Index>(logp.values.size());
-  EXPECT_LE(relative_error({scores.logp.data() + (L - 1 - kept), {1, kept}},
-                           {logp.values.data(), {1, kept}}),
-            tolerance);
-  double sum = 0;
-  for (const float p : scores.logp) sum += static_cast<double>(p);
-  const double want = static_cast<double>(expected.tensor("score_sum_mean").values[0]);
-  EXPECT_NEAR(sum, want, tolerance * std::abs(want));
+  check_causal_case(name, device, tolerance, tolerance, true);
 }
 
 TEST_P(StripedGolden, Cpu) {
@@ -118,10 +55,10 @@ TEST_P(StripedGolden, CutsChangeNoBit) {
   for (const Precision precision : {Precision::fp32, Precision::bf16}) {
     const OpenedModel model = open_model({model_of(GetParam()), ""}, one, precision);
     if (!model.model.card().rows_independent) GTEST_SKIP() << "this machine's oneDNN mixes rows";
-    const std::vector<float> whole = run(model, one, features, ids, 1 << 16);
+    const std::vector<float> whole = rows_of(model, one, features, ids, 1 << 16);
     for (const Index chunk : {64, 128, 1024}) {
       for (Device* device : {&one, &three}) {
-        const std::vector<float> cut = run(model, *device, features, ids, chunk);
+        const std::vector<float> cut = rows_of(model, *device, features, ids, chunk);
         ASSERT_EQ(cut.size(), whole.size());
         EXPECT_EQ(std::memcmp(cut.data(), whole.data(), whole.size() * sizeof(float)), 0) << chunk;
       }
@@ -197,7 +134,7 @@ TEST(StripedFile, MayComeInParts) {
          {folder, file_name, std::filesystem::path(file_name.string() + ".part0")}) {
       const OpenedModel got = open_model({path, ""}, device, Precision::fp32);
       EXPECT_EQ(got.sha256, want.sha256);
-      EXPECT_EQ(run(got, device, logits, ids, 64), run(want, device, logits, ids, 64));
+      EXPECT_EQ(rows_of(got, device, logits, ids, 64), rows_of(want, device, logits, ids, 64));
     }
     for (int i = 0; i < parts; ++i) {
       std::filesystem::remove(file_name.string() + ".part" + std::to_string(i));
