@@ -210,6 +210,8 @@ std::string journal_path(const std::string& output) {
 }
 
 Journal::Journal(JournalRequest request) : request_(std::move(request)) {
+  // Once, and untouched until it is used: growing by doubling would hold three times a segment.
+  pending_.reserve(kSegment + kSegment / 4);
   try {
     open_existing();
   } catch (...) {
@@ -303,18 +305,22 @@ bool Journal::due() const {
   return pending_.size() >= kSegment || age.count() >= request_.interval;
 }
 
-void Journal::write_all(std::string_view bytes) {
+// Two pieces in a row: a segment's frames need not be copied behind its head.
+void Journal::write_all(std::string_view first, std::string_view second) {
   std::uint64_t at = end_;
-  while (!bytes.empty()) {
-    const ssize_t n = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      const int code = n < 0 ? errno : ENOSPC;
-      static_cast<void>(!::ftruncate(descriptor_, static_cast<off_t>(end_)));
-      refuse(request_.path + ": " + reason(code), end_ > first_);
+  for (std::string_view bytes : {first, second}) {
+    while (!bytes.empty()) {
+      const ssize_t n =
+          ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(at));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+        const int code = n < 0 ? errno : ENOSPC;
+        static_cast<void>(!::ftruncate(descriptor_, static_cast<off_t>(end_)));
+        refuse(request_.path + ": " + reason(code), end_ > first_);
+      }
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+      at += static_cast<std::uint64_t>(n);
     }
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-    at += static_cast<std::uint64_t>(n);
   }
   while (::fdatasync(descriptor_) != 0) {
     if (errno == EINTR) continue;
@@ -339,7 +345,7 @@ void Journal::create() {
   put_little(header, static_cast<std::uint64_t>(facts.size()));
   header += facts;
   put_little(header, crc_of(facts));
-  write_all(header);
+  write_all(header, {});
   first_ = end_;
   sync_folder_of(request_.path);
 }
@@ -352,11 +358,10 @@ void Journal::commit(std::string_view mark) {
   head.mark_crc = crc_of(mark);
   head.frames_crc = crc_of(pending_);
   head.self = head_crc(head);
-  std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
-  bytes += mark;
-  bytes += pending_;
+  std::string front(reinterpret_cast<const char*>(&head), sizeof head);
+  front += mark;
   const std::uint64_t begin = end_;
-  write_all(bytes);
+  write_all(front, pending_);
   if (mark_.size() >= kLongMark) {
     static_cast<void>(::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                   static_cast<off_t>(mark_at_), static_cast<off_t>(mark_.size())));

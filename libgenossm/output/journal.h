@@ -42,7 +42,7 @@ std::string journal_path(const std::string& output);
 
 class Journal {
  public:
-  static constexpr std::size_t kSegment = std::size_t{16} << 20;
+  static constexpr std::size_t kSegment = std::size_t{8} << 20;
 
   // Goes on with what is there if its facts are the same. Throws Fault::input where they are not,
   // or the file is no journal; Fault::output where another process has it open; Fault::missing with
@@ -77,7 +77,7 @@ class Journal {
   void open_existing();
   void read_header(std::uint64_t size);
   void scan(std::uint64_t size);
-  void write_all(std::string_view bytes);
+  void write_all(std::string_view first, std::string_view second);
   [[noreturn]] void refuse(const std::string& why, bool kept = false) const;
 
   JournalRequest request_;

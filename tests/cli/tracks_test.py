@@ -338,14 +338,15 @@ class Chromosome(Case):
         if not genome:
             self.skipTest("skipped: no chromosome 20")
         contig = self.good_contig(genome[0])
-        # From the first length on, batches and a segment of the journal are as full as they become.
-        routes = ((("--window", "1024"), 1_500_000, 4_500_000),
+        # From the first length on, batches and segments of the journal are as full as they become:
+        # segments end by their size alone, whatever the machine's speed.
+        routes = ((("--window", "1024"), 3_000_000, 9_000_000),
                   (("-m", "genossm-mini-causal"), 4_000_000, 12_000_000))
         for route, *lengths in routes:
             peaks = []
             for bases in lengths:
                 self.good("embed", *route, "-f", genome[0], "-r", f"{contig}:10000001-{10_000_000 + bases}", "-@", "1",
-                          "--layer", "0", "--pool", "bins:128", "--save-every", "1", "-o", "o.npy", "--force",
+                          "--layer", "0", "--pool", "bins:128", "--save-every", "3600", "-o", "o.npy", "--force",
                           "--summary", "s.json")
                 peaks.append(json.loads(self.path("s.json").read_text())["peak_memory_bytes"])
             self.assertLess(peaks[1] - peaks[0], 12 << 20, (route, peaks))
