@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """genossm, but a run that would be over too soon is held up: for tests of time limits and kills.
 
-The first run in which $HELD_BACK does not exist yet makes that file, and stands still as soon as something
-is in its journal; a signal sets it going again and reaches it. All other runs are plain genossm. The file tells
-of both: "held NAME", and "went on NAME" where a run began with a journal.
+The first run that writes $HELD_BACK_NAME makes the file $HELD_BACK, and stands still as soon as something is
+in its journal; a signal sets it going again and reaches it. All other runs are plain genossm. The file tells of
+both: "held NAME", and "went on NAME" where a run began with a journal.
 """
 import os
 import pathlib
@@ -30,7 +30,7 @@ def tell(what):
         file.write(f"{what} {output.name}\n")
 
 
-if "-o" not in words or words[0] not in ("embed", "score", "variants"):
+if "-o" not in words or output_of(words).name != os.environ["HELD_BACK_NAME"]:
     os.execv(program, [program, *words])
 output = output_of(words)
 journal = output.with_name(output.name + ".genossm-journal")

@@ -37,6 +37,8 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/builtin
+# Dependencies are looked at this often; by default once a minute.
+SchedulerParameters=sched_interval=1
 MpiDefault=none
 ReturnToService=2
 KillWait=20

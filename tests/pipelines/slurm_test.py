@@ -29,6 +29,11 @@ class Slurm(Case):
         _, array, _, merge = done.stdout.split()
         return array, merge
 
+    def held(self, marker, name):
+        """The environment in which the first run that writes `name` is held up (held_back.py)."""
+        return {"GENOSSM": str(HELD_BACK), "HELD_BACK": str(marker), "HELD_BACK_NAME": name,
+                "HELD_BACK_PROGRAM": GENOSSM}
+
     def logs(self):
         return "".join(path.read_text() for path in sorted((self.folder / "logs").glob("*.log")))
 
@@ -55,8 +60,7 @@ class Slurm(Case):
         marker = self.path("held")
         # Slurm counts limits in minutes and looks at them every half one.
         array, merge = self.submit("-n", 2, "-j", 1, "-c", 1, "-m", "500M", "-t", 1, "-s", 50, "--", *job, "-o",
-                                   "out.tsv.gz", env={"GENOSSM": str(HELD_BACK), "HELD_BACK": str(marker),
-                                                      "HELD_BACK_PROGRAM": GENOSSM})
+                                   "out.tsv.gz", env=self.held(marker, "out.tsv.gz.shard-1-of-2"))
         (row,) = self.slurm.wait_for(array, merge)
         self.assertEqual(row["JobState"], "COMPLETED", self.logs())
         told = marker.read_text().splitlines()
@@ -70,7 +74,7 @@ class Slurm(Case):
         job = ("score", "-f", GENOME, "-r", "lambda:1-12000", "--window", "2048")
         self.good(*job, "-o", "one.tsv")
         marker = self.path("held")
-        env = {"GENOSSM": str(HELD_BACK), "HELD_BACK": str(marker), "HELD_BACK_PROGRAM": GENOSSM}
+        env = self.held(marker, "out.tsv.shard-1-of-2")
         words = ("-n", 2, "-j", 1, "-c", 1, "-m", "500M", "-t", "10:00", "--", *job, "-o", "out.tsv")
         array, merge = self.submit(*words, env=env)
         self.slurm.wait_until(lambda: marker.exists() and "held" in marker.read_text(), "the held run")

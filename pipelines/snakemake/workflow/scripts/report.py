@@ -98,10 +98,9 @@ def classes(paths):
     out = []
     for path in paths:
         with gzip.open(path, "rt") as file:
-            rows = (line.split("\t") for line in file if not line.startswith("#"))
-            header = next(rows, None)
-            column = header.index("class") if header else 0
-            counts = Counter(row[column].rstrip("\n") for row in rows)
+            lines = (line.rstrip("\n").split("\t") for line in file if not line.startswith("##"))
+            column = next(lines).index("class")
+            counts = Counter(row[column] for row in lines)
         out.append(f"<h3>{escape(name_of(path, '.tsv.gz'))}</h3>")
         out.append(svg.bars(counts, "sequences of each class") if counts else "<p>No sequences.</p>")
     return "".join(out)
