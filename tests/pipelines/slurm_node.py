@@ -22,7 +22,7 @@ SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
 # A job that is put back into the queue may start again once its old credential has run out.
-AuthInfo=socket={folder}/munge.socket,cred_expire=2
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid

@@ -1,4 +1,4 @@
-"""The coarsest view that a bigWig holds of its contigs: its last zoom level. Python's standard library only."""
+"""What a bigWig says of itself: its totals and its coarsest zoom level. Python's standard library only."""
 import struct
 import zlib
 
@@ -32,24 +32,40 @@ def names(file, offset):
     return found
 
 
+def header(file, path):
+    """(zoom levels, place of the contigs, place of the totals, whether blocks are packed)"""
+    magic, _, levels, contigs, _, _, _, _, _, totals, packed, _ = struct.unpack("<IHHQQQHHQQIQ", file.read(64))
+    if magic != 0x888FFC26:
+        raise ValueError(f"{path}: not a bigWig of this machine's byte order")
+    return levels, contigs, totals, packed
+
+
+def totals(path):
+    """(bases with a value, their mean)"""
+    with open(path, "rb") as file:
+        _, _, place, _ = header(file, path)
+        file.seek(place)
+        bases, _, _, total, _ = struct.unpack("<Q4d", file.read(40))
+        return bases, total / bases if bases else 0.0
+
+
 def overview(path):
     """[(contig, begin, end, lowest, mean, highest), ...] of the coarsest zoom level; [] where there is none."""
     with open(path, "rb") as file:
-        magic, _, levels, contigs, _, _, _, _, _, _, packed, _ = struct.unpack("<IHHQQQHHQQIQ", file.read(64))
-        if magic != 0x888FFC26:
-            raise ValueError(f"{path}: not a bigWig of this machine's byte order")
+        levels, contigs, _, packed = header(file, path)
         if levels == 0:
             return []
-        headers = [struct.unpack("<2I2Q", file.read(24)) for _ in range(levels)]
+        zooms = [struct.unpack("<2I2Q", file.read(24)) for _ in range(levels)]
         name = names(file, contigs)
         rows = []
         # 48 bytes of the index's own header come before its first node.
-        for place, size in blocks(file, headers[-1][3] + 48):
+        for place, size in blocks(file, zooms[-1][3] + 48):
             file.seek(place)
             data = file.read(size)
             if packed:
                 data = zlib.decompress(data)
             for number, begin, end, valid, low, high, total, _ in struct.iter_unpack("<4I4f", data):
-                if valid:
+                # libBigWig 0.4 leaves the sum of the last stretch 0.
+                if valid and low <= total / valid <= high:
                     rows.append((name[number], begin, end, low, total / valid, high))
         return rows

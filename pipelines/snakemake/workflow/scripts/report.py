@@ -61,10 +61,9 @@ def likelihoods(tracks):
         if not rows:
             out.append(f"<p>{escape(path)}: too short for an overview.</p>")
             continue
-        weight = sum(end - begin for _, begin, end, *_ in rows)
-        mean = sum((end - begin) * value for _, begin, end, _, value, _ in rows) / weight
+        bases, mean = bigwig.totals(path)
         contig = rows[0][0]
-        out.append(f"<h3>{escape(contig)}</h3><p>Mean {mean:.4f} over {weight:,} bases. Line: mean of each stretch; "
+        out.append(f"<h3>{escape(contig)}</h3><p>Mean {mean:.4f} over {bases:,} bases. Line: mean of each stretch; "
                    "band: lowest to highest base in it.</p>" + svg.band([row[1:] for row in rows], contig))
     return "".join(out)
 

@@ -98,16 +98,16 @@ def band(rows, below, steps=280):
 
 def matrix(labels, counts):
     """Counts by true (rows) and predicted (columns) class."""
-    side, left, top = 46, 120, 40
-    most = max(max(row) for row in counts) or 1
+    longest = max(map(len, labels))
+    side, left, top = max(46, 7 * longest + 8), 7 * longest + 20, 40
+    tall, most = 46, max(max(row) for row in counts) or 1
     parts = [text(left + side * len(labels) / 2, 12, "predicted")]
     for i, row in enumerate(counts):
         parts += [text(left + side * (i + 0.5), top - 8, labels[i]),
-                  text(left - 8, top + side * (i + 0.5) + 4, labels[i], "end")]
+                  text(left - 8, top + tall * (i + 0.5) + 4, labels[i], "end")]
         for j, count in enumerate(row):
-            x, y = left + side * j, top + side * i
-            parts.append(f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="{FILL}" '
+            x, y = left + side * j, top + tall * i
+            parts.append(f'<rect x="{x}" y="{y}" width="{side}" height="{tall}" fill="{FILL}" '
                          f'fill-opacity="{0.08 + 0.6 * count / most:.3f}" stroke="white"/>')
-            parts.append(text(x + side / 2, y + side / 2 + 4, f"{count:,}"))
-    size = side * len(labels)
-    return picture(parts, "confusion matrix", left + size + 20, top + size + 10)
+            parts.append(text(x + side / 2, y + tall / 2 + 4, f"{count:,}"))
+    return picture(parts, "confusion matrix", left + side * len(labels) + 20, top + tall * len(labels) + 10)
