@@ -23,11 +23,13 @@ set(CPACK_DEBIAN_PACKAGE_MAINTAINER ${GENOSSM_MAINTAINER})
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME genossm)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "state-space sequence models of DNA, from the shell
- Embeddings and per-base likelihoods of FASTA, FASTQ, SAM, BAM and CRAM files;
- effects of the variants of a VCF; classes of sequences and reads; new bases from
- a causal model. Reads published checkpoints (Mamba, Mamba-2, Caduceus,
- PlantCaduceus, HyenaDNA, Evo) as they are, and brings two small models along.")
+# The first line of both is the project's own description.
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY ${PROJECT_DESCRIPTION})
+set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "Embeddings and per-base likelihoods of FASTA, FASTQ, SAM, BAM and CRAM
+files; effects of the variants of a VCF; classes of sequences and reads; new
+bases from a causal model. Reads published checkpoints (Mamba, Mamba-2,
+Caduceus, PlantCaduceus, HyenaDNA, Evo) as they are, and brings two small
+models along. This is the program.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libgenossm-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
@@ -41,9 +43,8 @@ endif()
 if(GENOSSM_BLOSC)
   string(APPEND CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS ", libblosc-dev")
 endif()
-set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "state-space sequence models of DNA (library)
- Headers and static archives of genossm, with files for CMake (find_package) and
- for pkg-config.")
+set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Headers and static archives of genossm, with files for CMake (find_package)
+and for pkg-config. This is the library.")
 
 # What every Debian package holds of its own origin.
 find_program(GENOSSM_GZIP gzip)
