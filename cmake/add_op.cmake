@@ -1,3 +1,12 @@
+# genossm_export(TARGETS...): part of what is installed for programs that link the library, as genossm::NAME.
+function(genossm_export)
+  foreach(target ${ARGN})
+    string(REPLACE genossm_ "" name ${target})
+    set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY GENOSSM_EXPORTED ${ARGN})
+endfunction()
+
 # genossm_add_op(NAME [LINK libs...] [MORE files...] [CUDA more.cu...]): one op folder: NAME.h, reference.cc,
 # cpu.cc, and cuda.cu (where there is one) with the further files named after CUDA where the CUDA engine is built.
 function(genossm_add_op name)
@@ -11,8 +20,9 @@ function(genossm_add_op name)
     target_sources(genossm_op_${name} PRIVATE ${name}/cuda.cu ${op_CUDA})
   endif()
   target_link_libraries(genossm_op_${name} PUBLIC genossm_kernels_core
-                        PRIVATE genossm_warnings PkgConfig::HWY ${op_LINK})
+                        PRIVATE $<BUILD_INTERFACE:genossm_warnings> PkgConfig::HWY ${op_LINK})
   target_link_libraries(genossm_kernels INTERFACE genossm_op_${name})
+  genossm_export(genossm_op_${name})
 endfunction()
 
 # genossm_add_layer(NAME SOURCES... LINK PUBLIC-LIBS... PRIVATE_LINK LIBS...): one row of the layer table.
@@ -20,7 +30,8 @@ function(genossm_add_layer name)
   cmake_parse_arguments(layer "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
   add_library(genossm_${name} STATIC ${layer_SOURCES})
   target_link_libraries(genossm_${name} PUBLIC ${layer_LINK}
-                        PRIVATE genossm_warnings ${layer_PRIVATE_LINK})
+                        PRIVATE $<BUILD_INTERFACE:genossm_warnings> ${layer_PRIVATE_LINK})
+  genossm_export(genossm_${name})
 endfunction()
 
 # genossm_add_test(NAME SOURCES... LINK LIBS... [LABELS ...]): a GoogleTest program, one ctest entry a case.

@@ -1,4 +1,6 @@
 # What a user of the build may choose.
+include(GNUInstallDirs)
+set(GENOSSM_INSTALL_INCLUDE ${CMAKE_INSTALL_INCLUDEDIR}/genossm)
 include(CMakeDependentOption)
 option(GENOSSM_BUILD_TESTS "Build the tests" ON)
 option(GENOSSM_WERROR "Treat warnings as errors (developers)" OFF)
