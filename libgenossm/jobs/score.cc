@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <deque>
@@ -74,6 +75,21 @@ std::string number(double value) {
   const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 9);
   return std::string(text, end.ptr);
 }
+
+// "hg38" of "refs/hg38.fa.gz"; what is no letter, digit, dot, dash or underscore becomes one.
+std::string assembly_of(const SourceOptions& source) {
+  std::string name = source.fasta_ref;
+  if (name.empty() && !source.inputs.empty()) name = source.inputs.front();
+  name = name.substr(name.find_last_of('/') + 1);
+  for (const char* suffix : {".gz", ".bgz", ".fa", ".fasta", ".fna"}) {
+    if (name.ends_with(suffix)) name.resize(name.size() - std::string_view(suffix).size());
+  }
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
+  }
+  return name.empty() || name == "-" ? "genome" : name;
+}
+
 class ScoreRun {
  public:
   ScoreRun(const OpenedModel& model, Device& device, const ScoreOptions& options)
@@ -215,6 +231,14 @@ class ScoreRun {
            "--logo-hub speaks of A, C, G and T at every base: it does not go with "
            "--per-record, --token-ids or --alphabet full");
     }
+    const auto plain = [](unsigned char c) { return std::isgraph(c) != 0; };
+    if (!std::all_of(options_.assembly.begin(), options_.assembly.end(), plain)) {
+      fail(Fault::usage, "--assembly '" + options_.assembly +
+                             "': want a name without blanks, such as hg38");
+    }
+    if (!options_.assembly.empty() && !options_.logo) {
+      fail(Fault::usage, "--assembly is the name in the files of --logo-hub, which is not given");
+    }
     if (options_.bos && (ids_ || masked() || !model_.tokenizer->bos())) {
       fail(Fault::usage,
            "--bos on: only causal models whose tokenizer has a token for the beginning "
@@ -282,6 +306,9 @@ class ScoreRun {
     if (needs_contigs(type_)) {
       spec.contigs = source.contigs();
       if (spec.contigs.empty()) spec.contigs = records_;
+    }
+    if (type_ == "hub") {
+      spec.assembly = options_.assembly.empty() ? assembly_of(options_.source) : options_.assembly;
     }
     if (type_ == "bam") {
       const SourceOptions& s = options_.source;

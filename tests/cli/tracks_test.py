@@ -262,6 +262,36 @@ class Tracks(Case):
         self.refused(2, "score", *self.where, "-o", "x.bam", says="without regions")
         self.refused(2, "score", "n.fa", "-o", "x.bam", says="n.fa")
 
+    def stanzas(self, path):
+        """The blocks of a hub's text file, each a dict of its settings."""
+        blocks = []
+        for block in self.path(path).read_text().strip().split("\n\n"):
+            lines = [line.strip().split(None, 1) for line in block.splitlines()]
+            self.assertTrue(all(len(line) == 2 for line in lines), block)
+            self.assertEqual(len({line[0] for line in lines}), len(lines), "a setting stands once")
+            blocks.append(dict(lines))
+        return blocks
+
+    def hub_rules(self, hub, assembly):
+        """What a browser asks of a track hub: the settings that must be there, and names that lead somewhere."""
+        (head,) = self.stanzas(f"{hub}/hub.txt")
+        self.assertLessEqual({"hub", "shortLabel", "longLabel", "genomesFile", "email"}, head.keys())
+        (genome,) = self.stanzas(f"{hub}/{head['genomesFile']}")
+        self.assertEqual(genome["genome"], assembly)
+        tracks = self.stanzas(f"{hub}/{genome['trackDb']}")
+        self.assertEqual(len({t["track"] for t in tracks}), len(tracks))
+        for track in [head, *tracks]:
+            self.assertLessEqual(len(track["shortLabel"]), 17)
+            self.assertLessEqual(len(track["longLabel"]), 80)
+        self.assertEqual(tracks[0]["container"], "multiWig")
+        for track in tracks:
+            self.assertRegex(track["track"], r"^[A-Za-z][A-Za-z0-9_]*$")
+            self.assertTrue(track["type"].startswith("bigWig"))
+        for track in tracks[1:]:
+            self.assertEqual(track["parent"], tracks[0]["track"])
+            self.assertTrue(self.path(f"{hub}/{track['bigDataUrl']}").is_file())
+            self.assertRegex(track["color"], r"^\d+,\d+,\d+$")
+
     def test_logo_hub(self):
         big_wig = module("pyBigWig")
         self.good("score", *self.where, "--logo-hub", "hub")
@@ -280,6 +310,11 @@ class Tracks(Case):
                 info[int(position) - 1] = float(value)
         want = numpy.array([info[i] for i in range(101, 1350)])
         self.assertLess(abs(total - want).max(), 1e-5, "the four heights add up to the information")
+        self.hub_rules("hub", "genomes")
+        self.good("score", *self.where, "--logo-hub", "named", "--assembly", "hg38")
+        self.hub_rules("named", "hg38")
+        self.refused(2, "score", *self.where, "--logo-hub", "h", "--assembly", "hg 38", says="without blanks")
+        self.refused(2, "score", *self.where, "-o", "x.bw", "--assembly", "hg38", says="--logo-hub")
         self.refused(2, "score", *self.where, "--logo-hub", "h", "-o", "x.tsv", says="--logo-hub")
         self.refused(5, "score", *self.where, "--logo-hub", "hub", says="exists already")
 
