@@ -95,8 +95,9 @@ void merge_variants(const std::vector<Part>& parts, const MergeOptions& options,
   const std::string input = options.input.empty() ? first.fact("spec.input") : options.input;
   std::error_code ignored;
   if (!fs::exists(input, ignored)) {
-    fail(Fault::missing, input + ": is not there. merge reads again what was scored; --input says "
-                                 "where it is now");
+    fail(Fault::missing, input +
+                             ": is not there. merge reads again what was scored; --input says "
+                             "where it is now");
   }
   if (file_sha256(input) != first.fact("sha256 of the input")) {
     fail(Fault::input, input + ": is not the file that was scored: its SHA-256 is another one");

@@ -34,7 +34,7 @@ struct ScoreOptions {
   // 2 - entropy, bits), as a folder for genome browsers at the output's path.
   bool logo = false;
   std::string assembly;  // of the hub: what genome browsers call it; empty: by the file's name
-  bool header = true;            // provenance lines
+  bool header = true;    // provenance lines
   std::string version, command;  // for the @PG line of bam; empty: none
 };
 

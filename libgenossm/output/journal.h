@@ -27,7 +27,8 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 // "window was 4096, is 2048; ..."; empty: the same.
 std::string difference(const Facts& was, const Facts& is);
 
-// Several texts as the value of one fact, and back. They hold no line breaks and no unit separators.
+// Several texts as the value of one fact, and back. They hold no line breaks and no unit
+// separators.
 std::string listed(const std::vector<std::string>& texts);
 std::vector<std::string> items_of(std::string_view fact);
 

@@ -148,6 +148,8 @@ Facts facts_of_table(const std::vector<std::string>& header_lines) {
   return {{"spec.kind", "table"}, {"spec.header", listed(header_lines)}};
 }
 
-std::vector<std::string> table_header(const Part& part) { return items_of(part.fact("spec.header")); }
+std::vector<std::string> table_header(const Part& part) {
+  return items_of(part.fact("spec.header"));
+}
 
 }  // namespace genossm

@@ -100,12 +100,9 @@ Facts facts_of(const VariantOutput& output, const std::string& input) {
     contigs.push_back(name);
     contigs.push_back(std::to_string(length));
   }
-  return {{"spec.kind", "variants"},
-          {"spec.input", input},
-          {"spec.index", output.index},
-          {"spec.provenance", output.provenance},
-          {"spec.fields", listed(fields)},
-          {"spec.contigs", listed(contigs)}};
+  return {{"spec.kind", "variants"},       {"spec.input", input},
+          {"spec.index", output.index},    {"spec.provenance", output.provenance},
+          {"spec.fields", listed(fields)}, {"spec.contigs", listed(contigs)}};
 }
 
 VariantOutput variant_output(const Part& part) {
@@ -116,8 +113,10 @@ VariantOutput variant_output(const Part& part) {
   for (std::size_t i = 0; i + 2 < fields.size(); i += 3) {
     VariantField field{fields[i], VariantField::Type::real, fields[i + 2]};
     const auto type = std::find(kTypes.begin(), kTypes.end(), fields[i + 1]);
-    require(type != kTypes.end(), Fault::input, part.path + ": a field of a kind that this version "
-                                                            "does not know");
+    require(type != kTypes.end(), Fault::input,
+            part.path +
+                ": a field of a kind that this version "
+                "does not know");
     field.type = static_cast<VariantField::Type>(type - kTypes.begin());
     output.fields.push_back(std::move(field));
   }

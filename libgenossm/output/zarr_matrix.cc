@@ -40,8 +40,7 @@ bool holds(const std::string& path, const StandingChunk& chunk) {
   std::uint32_t crc = 0;
   while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0) {
     const auto n = static_cast<std::size_t>(file.gcount());
-    crc = static_cast<std::uint32_t>(
-        crc32_z(crc, reinterpret_cast<const Bytef*>(piece.data()), n));
+    crc = static_cast<std::uint32_t>(crc32_z(crc, reinterpret_cast<const Bytef*>(piece.data()), n));
     bytes += n;
   }
   return bytes == chunk.bytes && crc == chunk.crc;
@@ -93,12 +92,14 @@ class ZarrMatrix final : public ChunkedMatrix {
     const std::string file = folder + "/" + matrix_.chunk_name(chunk.number);
     struct stat status = {};
     if (::stat(file.c_str(), &status) != 0) {
-      fail(Fault::missing, file + ": is missing, a chunk that a part has written. Make the part "
-                                  "again, with --force");
+      fail(Fault::missing, file +
+                               ": is missing, a chunk that a part has written. Make the part "
+                               "again, with --force");
     }
     if (!holds(file, chunk)) {
-      fail(Fault::input, file + ": is damaged, a chunk that a part has written. Make the part "
-                                "again, with --force");
+      fail(Fault::input, file +
+                             ": is damaged, a chunk that a part has written. Make the part "
+                             "again, with --force");
     }
     if (!matrix_.at_border() || matrix_.chunks() != chunk.number) refuse_parts();
     matrix_.add_chunk(file);
@@ -139,8 +140,8 @@ class ZarrMatrix final : public ChunkedMatrix {
   ElementEncoder encoder_;
   ZarrArray matrix_, names_, lengths_;
   std::optional<ZarrArray> contigs_, begins_, ends_, offsets_;
-  std::string name_;            // of the last record
-  Index rows_ = 0, end_ = 0;    // so far; at the end of the record
+  std::string name_;          // of the last record
+  Index rows_ = 0, end_ = 0;  // so far; at the end of the record
 };
 
 }  // namespace

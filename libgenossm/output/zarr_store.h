@@ -46,7 +46,7 @@ class ZarrArray {
 
   Index rows() const { return rows_; }
   bool at_border() const { return in_chunk_ == 0; }
-  Index chunks() const { return chunks_; }  // that are full
+  Index chunks() const { return chunks_; }    // that are full
   std::string chunk_name(Index chunk) const;  // in the store
   // The compressed bytes of the chunk written last.
   const std::string& last_chunk() const { return last_; }

@@ -5,6 +5,7 @@ GENOSSM_KILLS: how many SIGKILLs each kind of output must survive [6].
 import ctypes
 import gzip
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -113,6 +114,16 @@ class Resume(Case):
 
     def test_kill_big_wig(self):
         self.kill_often("track.bw", "score", *self.region(40000))
+
+    def test_kill_both_strands(self):
+        # Inside a record, where the windows of both strands have come back.
+        words = ("score", *self.region(20000), "--window", 2000, "--strand", "avg", "--track", "logp,entropy")
+        resumed = self.kill_often("both.tsv", *words)
+        self.assertGreater(resumed, 0)
+        self.interrupted(*words, "--chunk", 100, out="o.tsv")
+        done = self.good(*words, "-o", "o.tsv", "--resume", "require", "--summary", "s.json")
+        self.assertLess(json.loads(self.path("s.json").read_text())["windows"], 2 * 11, done.stderr)
+        self.assertEqual(digest(self.path("o.tsv")), digest(self.path("both.tsv")))
 
     def test_kill_vcf(self):
         self.kill_often("effects.vcf.gz", "variants", TINY / "human_reads.vcf.gz", "-f",

@@ -318,6 +318,18 @@ class Tracks(Case):
         self.refused(2, "score", *self.where, "--logo-hub", "h", "-o", "x.tsv", says="--logo-hub")
         self.refused(5, "score", *self.where, "--logo-hub", "hub", says="exists already")
 
+    def test_average_of_strands(self):
+        """However a record is cut into windows, the mean of both strands is that of two runs."""
+        for more in ((), ("--window", "100"), ("--window", "100", "--stride", "30"), ("--window", "128", "-@", "2")):
+            words = ("-f", GENOME, "-r", "lambda:101-1350,phix174:1-77", "--track", "logp,entropy", *more)
+            got = {}
+            for strand in ("fwd", "rc", "avg"):
+                self.good("score", *words, "--strand", strand, "-o", "o.npz", "--force")
+                got[strand] = numpy.load(self.path("o.npz"))["scores"]
+            want = numpy.float32(0.5) * (got["fwd"] + got["rc"])
+            self.assertTrue(numpy.array_equal(got["avg"], want, equal_nan=True), more)
+            self.assertGreater(numpy.isfinite(want).mean(), 0.95)
+
     def test_strands_and_masks(self):
         """Every format gets the numbers of the table."""
         for more in (("--strand", "avg"), ("--masked", "-m", "genossm-mini-ps", "--window", "16")):
@@ -361,6 +373,10 @@ class Plans(Case):
         self.good(*words)
         size = self.path("o.tsv").stat().st_size
         self.assertLess(abs(whole["output_bytes"] - size), size)
+        # Scores of one strand wait for the other: of two windows, or of the record.
+        peaks = [json.loads(self.good(*w, "--plan", "--json", "-@", "1").stdout)["plan"]["peak_bytes"]
+                 for w in (words, (*words, "--strand", "avg"), (*words, "--strand", "rc"))]
+        self.assertEqual([p - peaks[0] for p in peaks], [0, 2 * 700 * 16, 2 * 700 * 8])
         self.refused(2, "score", "-", "--plan", stdin=b">a\nACGT\n", says="--plan")
 
 
