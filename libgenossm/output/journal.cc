@@ -24,6 +24,7 @@ namespace {
 constexpr std::string_view kMagic = "GSSMJRN1";
 constexpr std::uint32_t kSegmentMagic = 0x31474553;  // "SEG1"
 constexpr std::uint64_t kMostFacts = std::uint64_t{64} << 20;
+constexpr char kBetween = '\x1f';  // items of a list
 
 std::string reason(int code) { return std::generic_category().message(code); }
 
@@ -194,6 +195,22 @@ std::string difference(const Facts& was, const Facts& is) {
     if (find(is, fact.first) == nullptr) compare(fact.first);
   }
   return !out.empty() ? out : !command.empty() ? command : rest;
+}
+
+std::string listed(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += text + kBetween;
+  return out;
+}
+
+std::vector<std::string> items_of(std::string_view fact) {
+  std::vector<std::string> out;
+  while (!fact.empty()) {
+    const std::size_t end = std::min(fact.find(kBetween), fact.size());
+    out.emplace_back(fact.substr(0, end));
+    fact.remove_prefix(std::min(end + 1, fact.size()));
+  }
+  return out;
 }
 
 Resume parse_resume(const std::string& text) {

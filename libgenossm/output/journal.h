@@ -27,6 +27,11 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 // "window was 4096, is 2048; ..."; empty: the same.
 std::string difference(const Facts& was, const Facts& is);
 
+// Several texts as the value of one fact, and back. They hold no line breaks and no unit
+// separators.
+std::string listed(const std::vector<std::string>& texts);
+std::vector<std::string> items_of(std::string_view fact);
+
 enum class Resume { automatic, never, require };
 Resume parse_resume(const std::string& text);  // auto, never, require; Fault::usage
 
