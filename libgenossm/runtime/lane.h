@@ -45,8 +45,14 @@ class Lane {
   // What does the work on a GPU; null elsewhere.
   CudaLane* on_cuda() const { return cuda_.get(); }
 
-  // A sequence may be cut at multiples of so many tokens without changing a bit.
+  // A sequence may be cut at multiples of so many tokens without changing a bit; coarser than
+  // finest() on a CPU, for those who keep states at the places where it is cut.
   Index tile() const { return model_.card().cuda ? kCudaSegment : kTile; }
+  // The least such number: on a CPU every op may be cut anywhere, but for a library's products
+  // whose rows are not independent.
+  Index finest() const {
+    return !model_.card().cuda && model_.card().rows_independent ? 1 : tile();
+  }
 
  private:
   struct Span {

@@ -167,7 +167,7 @@ ModelSpec read_spec(const Checkpoint& checkpoint) {
 }
 
 OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
-                       const std::optional<CpuInstead>& instead) {
+                       const std::optional<CpuInstead>& instead, MissingScales missing) {
   const Checkpoint checkpoint = Checkpoint::open(where.path);
   OpenedModel opened;
   opened.path = where.path;
@@ -179,6 +179,13 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   opened.warnings = checkpoint.warnings();
   opened.parameters = count_parameters(checkpoint);
   ModelSpec spec = read_spec(checkpoint);
+  if (spec.unscaled > 0 && missing == MissingScales::refuse) {
+    fail(Fault::checkpoint,
+         where.path.string() + ": " + std::to_string(spec.unscaled) +
+             " blocks have no 8-bit scales in the file (_extra_state), without which predictions "
+             "are far worse than published. Use a complete file, or --missing-scales one");
+  }
+  opened.scales_of_one = spec.unscaled > 0;
   opened.warnings.insert(opened.warnings.end(), spec.warnings.begin(), spec.warnings.end());
   if (instead && as_cuda(device) != nullptr && !has_cuda_version(spec)) {
     device = Device{Cpu(instead->threads)};
