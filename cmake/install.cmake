@@ -1,5 +1,5 @@
-include(GNUInstallDirs)
 if(TARGET genossm)
   install(TARGETS genossm RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  include(texts)
 endif()
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/data/models ${CMAKE_SOURCE_DIR}/data/heads DESTINATION ${CMAKE_INSTALL_DATADIR}/genossm)

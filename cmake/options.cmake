@@ -1,5 +1,6 @@
 # What a user of the build may choose.
 include(CMakeDependentOption)
+include(GNUInstallDirs)  # before the program, which knows where its models will lie
 option(GENOSSM_BUILD_TESTS "Build the tests" ON)
 option(GENOSSM_WERROR "Treat warnings as errors (developers)" OFF)
 option(GENOSSM_BIGWIG "Write bigWig (libBigWig)" ON)
