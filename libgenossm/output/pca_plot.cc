@@ -9,7 +9,7 @@
 namespace genossm {
 namespace {
 
-constexpr double kLeft = 74, kTop = 34, kSide = 520, kFoot = 52, kRight = 20, kLegend = 170;
+constexpr double kLeft = 74, kTop = 34, kSide = 520, kFoot = 52, kRight = 20;
 constexpr std::size_t kMostNames = 60, kMostGroups = 10, kLongestName = 28;
 
 struct Box {
@@ -57,7 +57,13 @@ class Drawing {
     return out;
   }
 
-  double width() const { return kLeft + kSide + (groups_.empty() ? kRight : kLegend); }
+  double width() const {
+    double wide = kRight;
+    for (const std::string& group : groups_) {
+      wide = std::max(wide, 24 + text_width(shortened(group)) + kRight);
+    }
+    return kLeft + kSide + wide;
+  }
 
   void axes(const Axis& x, const Axis& y) {
     for (const double tick : x.ticks(6)) {
@@ -95,11 +101,19 @@ class Drawing {
   // At the first side of the point where nothing is yet.
   void name(const std::string& text, double x, double y, std::vector<Box>& taken) {
     const double wide = text_width(text), gap = 6, high = 10;
-    const std::pair<double, double> places[] = {
-        {x + gap, y - high / 2}, {x - gap - wide, y - high / 2}, {x - wide / 2, y - gap - high},
-        {x - wide / 2, y + gap}, {x + gap, y - gap - high},      {x - gap - wide, y - gap - high},
-        {x + gap, y + gap},      {x - gap - wide, y + gap}};
-    for (const auto& [left, top] : places) {
+    struct Place {
+      double left, top;
+      const char* anchor;  // so that what is next to the point is so in any font
+    };
+    const Place places[] = {{x + gap, y - high / 2, "start"},
+                            {x - gap - wide, y - high / 2, "end"},
+                            {x - wide / 2, y - gap - high, "middle"},
+                            {x - wide / 2, y + gap, "middle"},
+                            {x + gap, y - gap - high, "start"},
+                            {x - gap - wide, y - gap - high, "end"},
+                            {x + gap, y + gap, "start"},
+                            {x - gap - wide, y + gap, "end"}};
+    for (const auto& [left, top, anchor] : places) {
       const Box box{left, top, left + wide, top + high};
       const bool inside = box.left > kLeft && box.right < kLeft + kSide && box.top > kTop &&
                           box.bottom < kTop + kSide;
@@ -107,7 +121,9 @@ class Drawing {
           std::any_of(taken.begin(), taken.end(), [&](const Box& b) { return b.meets(box); })) {
         continue;
       }
-      svg_.text(left, top + 8.5, text, "fill=\"#222222\"");
+      const std::string at = anchor;
+      const double from = at == "start" ? left : at == "end" ? left + wide : left + wide / 2;
+      svg_.text(from, top + 8.5, text, "text-anchor=\"" + at + "\" fill=\"#222222\"");
       taken.push_back(box);
       return;
     }

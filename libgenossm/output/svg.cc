@@ -111,7 +111,7 @@ void Svg::polygon(const std::vector<std::pair<double, double>>& points, const st
 std::string Svg::finish() { return std::move(out_ += "</svg>\n"); }
 
 double text_width(const std::string& text, double size) {
-  return 0.58 * size * static_cast<double>(text.size());
+  return 0.64 * size * static_cast<double>(text.size());
 }
 
 const char* base_colour(char base) {
@@ -186,7 +186,7 @@ std::vector<double> Axis::ticks(int most) const {
   for (int power = static_cast<int>(std::floor(low_)); power <= high_; ++power) {
     for (const double times : {1.0, 2.0, 5.0}) {
       const double place = power + std::log10(times);
-      const bool wanted = times == 1 ? power % every == 0 : 3 * decades <= most;
+      const bool wanted = times == 1 ? power % every == 0 : 2 * decades <= most;
       if (wanted && place >= low_ && place <= high_) out.push_back(times * std::pow(10, power));
     }
   }
