@@ -74,4 +74,11 @@ Json config_of(const Checkpoint& checkpoint);
 // The description alone: every tensor accounted for, nothing placed on a device.
 ModelSpec read_spec(const Checkpoint& checkpoint);
 
+// The same without the values of its weights, at no cost in memory: whether read_spec() would take
+// the checkpoint. Errors as read_spec().
+ModelSpec sketch_checkpoint(const Checkpoint& checkpoint);
+
+// Bases that the model of that name was published to see at once (data/models.tsv); 0: not known.
+Index published_context(const std::string& name);
+
 }  // namespace genossm
