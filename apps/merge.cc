@@ -30,6 +30,8 @@ void add_merge(CLI::App& root, const std::vector<std::string>&) {
                   "The parts, in any order [OUT.shard-1-of-N ... beside the output]");
   add_output_options(*app, o->job.output, "that of the parts");
   app->get_option("--output")->required();
+  app->add_option("--input", o->job.input,
+                  "Parts of variants: the file that was scored [where it was then]");
   app->add_flag("--remove", o->job.remove, "Remove the parts when the output stands");
   app->add_flag("-q,--quiet", o->quiet, "Only errors on standard error");
   app->callback([o] { run(*o); });

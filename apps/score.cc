@@ -17,7 +17,7 @@ struct Options {
   PlanFlags plan;
   ReportOptions report;
   OutputRequest output;
-  std::string track = "logp", alphabet, bos, logo;
+  std::string track = "logp", alphabet, bos, logo, assembly;
   bool masked = false, per_record = false;
 };
 
@@ -38,6 +38,7 @@ void run(Options& options) {
     job.output.path = options.logo;
     job.output.type = "hub";
   }
+  job.assembly = options.assembly;
   if (job.output.path.empty()) job.output.path = "-";
   job.run.keep = options.keep.options(options.model);
   if (!options.report.no_version) {
@@ -100,6 +101,9 @@ void add_score(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option("--logo-hub", o->logo,
                   "Instead of -o: a folder for genome browsers, four bigWigs with the heights of "
                   "A, C, G and T in the logo of the prediction, and hub.txt");
+  app->add_option("--assembly", o->assembly,
+                  "What genome browsers call the reference, such as hg38, for the files of "
+                  "--logo-hub [the name of the FASTA file without its suffixes]");
   add_output_options(*app, o->output,
                      "tsv, tsv.gz, bedgraph, bedgraph.gz, bw, npz, or bam (reads with tags gl and "
                      "gb)");

@@ -251,7 +251,7 @@ void note_signal(int signal) {
 
 }  // namespace
 
-void KeepFlags::add(CLI::App& app, bool shards) {
+void KeepFlags::add(CLI::App& app) {
   app.add_option("--resume", resume,
                  "auto: an interrupted run goes on where it stopped; never: starts anew and keeps "
                  "no journal; require: an error if there is nothing to go on with")
@@ -260,7 +260,6 @@ void KeepFlags::add(CLI::App& app, bool shards) {
                  "Seconds after which finished work is made safe in the journal")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  if (!shards) return;
   app.add_option("--shard", shard,
                  "Part i/n of the job, or slurm (of an array): writes OUT.shard-i-of-n for genossm "
                  "merge");

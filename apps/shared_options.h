@@ -68,7 +68,7 @@ struct PlanFlags {
 struct KeepFlags {
   std::string resume = "auto", shard;
   double interval = 15;
-  void add(CLI::App& app, bool shards = true);
+  void add(CLI::App& app);
   // From now on SIGINT and SIGTERM end the job where its work can be kept; a second one at once.
   KeepOptions options(const ModelOptions& model) const;
 };

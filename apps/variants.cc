@@ -63,7 +63,7 @@ void add_variants(CLI::App& root, const std::vector<std::string>& words) {
       "embdist");
   app->add_flag("-W{auto},--write-index{auto}", o->index,
                 "Index the output: -W (csi), -W=csi or -W=tbi");
-  o->keep.add(*app, false);
+  o->keep.add(*app);
   o->report.add(*app);
   app->callback([o] { run(*o); });
 }

@@ -1,13 +1,14 @@
 // A circular convolution of complex numbers gives the whole linear convolution of real ones of the
 // same length when the samples are first turned by exp(i pi n / 2M): what wraps round comes back
 // turned by a quarter, in the imaginary part, and the real part is what a causal filter wants. So
-// no padding to twice the length and no separation of spectra.
+// no padding to twice the length and no separation of spectra. The turns are part of the twiddles
+// of the first stage and of the last.
 //
 // From two levels on, sample n = r N2 + c stands in column c of a matrix [N1, N2]: transforms of
 // the columns, a twiddle, transforms of the rows (Bailey's four steps, without the last
-// transposition: the order of frequencies does not matter). Memory is passed over three times. Rows
-// are as long as the second-level cache allows, and columns are taken a few at a time, so that what
-// is read and written of a row lies side by side.
+// transposition: the order of frequencies does not matter). Memory is passed over three times.
+// Columns are taken a few at a time, so that what is read and written of a row lies side by side.
+// Samples are copied in and out by loops that do nothing else: many of their waits then overlap.
 #include <algorithm>
 #include <atomic>
 #include <tuple>
@@ -33,26 +34,33 @@ struct LongConvShape {
   Index group = 1;   // columns that are taken at once
   Index column = 1;  // elements from one of them to the next
 
-  explicit LongConvShape(Index L) : M(long_conv_transform(std::max<Index>(L, 1))) {
-    constexpr Index kOneLevel = 2048, kRow = 1024, kLongRow = 2048, kGroup = 1024;
+  explicit LongConvShape(Index L) : M(long_conv_transform(std::max<Index>(L, 8))) {
+    // Rows that stay in the first-level cache with those of the filter while columns are short;
+    // longer columns cost more than longer rows.
+    constexpr Index kOneLevel = 2048, kShortRow = 256, kShortColumn = 64, kGroup = 512;
+    const Index longest_row = M > (Index{1} << 19) ? 2048 : 1024;
     if (M > kOneLevel) {
-      while (M / N1 > (M > 512 * kRow ? kLongRow : kRow)) N1 *= 2;
+      N1 = 8;  // two stages at least
+      while (N1 < kShortColumn && M / N1 > kShortRow) N1 *= 2;
+      while (M / N1 > longest_row) N1 *= 2;
     }
     N2 = M / N1;
     if (N1 == 1) {
       row = N2;
     } else {
       row = N2 + 1;
-      group = std::clamp<Index>(kGroup / N1, 4, 32);
+      group = std::clamp<Index>(kGroup / N1, 8, 16);
       column = N1 + 1;
     }
   }
   Index elements() const { return N1 * row; }
+  // Floats of the twiddles between the levels: column after column, real parts, imaginary parts.
+  Index twiddles() const { return (2 * M + 15) / 16 * 16; }
 };
 
-// Floats of a group of columns and its twiddles.
+// Floats of a group of columns, as elements and as real samples.
 inline Index long_conv_local(const LongConvShape& shape, Index element) {
-  return shape.group * (shape.column * element + (2 * shape.N1 + 15) / 16 * 16);
+  return shape.group * shape.column * element / 2 * 3;
 }
 
 }  // namespace genossm
@@ -80,17 +88,7 @@ class Convolution {
         columns_(FftPlan::make(shape_.N1)),
         rows_(FftPlan::make(shape_.N2)),
         frequencies_(columns_.frequencies()),
-        element_(2 * lanes_here()) {
-    // exp(i pi r / 2 N1): the turn of a sample by its row; that by its column is in the twiddles.
-    const Index N = shape_.N1 == 1 ? shape_.M : shape_.N1;
-    const Circle circle(4 * N);
-    turn_.reserve(static_cast<std::size_t>(2 * N));
-    for (Index r = 0; r < N; ++r) {
-      const auto [c, s] = circle.point(r);
-      turn_.push_back(static_cast<float>(c));
-      turn_.push_back(static_cast<float>(-s));
-    }
-  }
+        element_(2 * lanes_here()) {}
 
   void run(Cpu& cpu) const {
     const Index lanes = lanes_here(), D = op_.u.extent[1];
@@ -113,20 +111,16 @@ class Convolution {
   }
 
  private:
-  // x[t] turned, from row t of a matrix; zero where the matrix ends.
-  HWY_INLINE Complex sample(View<const float, 2> x, Index length, Index t, Index channel,
-                            const float* turn) const {
+  // Channels of row t of a matrix; zero where it ends.
+  HWY_INLINE Vec sample(View<const float, 2> x, Index length, Index t, Index channel) const {
     const F32 d;
-    if (t >= length) return {hn::Zero(d), hn::Zero(d)};
-    const Vec v = load_lanes(d, x.row(t) + channel, op_.u.extent[1] - channel);
-    return {hn::Mul(v, hn::Set(d, turn[0])), hn::Mul(v, hn::Set(d, turn[1]))};
+    return t < length ? load_lanes(d, x.row(t) + channel, op_.u.extent[1] - channel) : hn::Zero(d);
   }
 
-  // The real part of c turned back, with skip and gate, into row t.
-  HWY_INLINE void result(Complex c, Index t, Index channel, const float* turn) const {
+  // The convolution at t, with skip and gate, into row t.
+  HWY_INLINE void result(Vec y, Index t, Index channel) const {
     const F32 d;
     const Index left = op_.u.extent[1] - channel;
-    Vec y = hn::MulAdd(c.im, hn::Set(d, turn[1]), hn::Mul(c.re, hn::Set(d, turn[0])));
     if (!op_.skip.empty()) {
       y = hn::MulAdd(load_lanes(d, op_.skip.data + channel, left),
                      load_lanes(d, op_.u.row(t) + channel, left), y);
@@ -135,31 +129,19 @@ class Convolution {
     store_lanes(d, y, op_.y.row(t) + channel, left);
   }
 
-  // u = inverse(forward(u) forward(k)) / M over one row of N2 elements.
-  void multiply_row(float* u, float* k) const {
-    const F32 d;
-    transform<false>(rows_, 0, u);
-    transform<false>(rows_, 0, k);
-    const float scale = 1.0f / static_cast<float>(shape_.M);
-    for (Index i = 0; i < shape_.N2; ++i) {
-      const Complex a = load_complex(d, u + i * element_), b = load_complex(d, k + i * element_);
-      store_complex(d, times(d, scale, product(a, b)), u + i * element_);
-    }
-    transform<true>(rows_, 0, u);
-  }
-
   void one_level(Index channel, float* u, float* k) const {
-    const F32 d;
     const Index taps = std::min(L_, op_.h.extent[0]);
-    for (Index t = 0; t < shape_.M; ++t) {
-      const float* turn = turn_.data() + 2 * t;
-      store_complex(d, sample(op_.u, L_, t, channel, turn), u + t * element_);
-      store_complex(d, sample(op_.h, taps, t, channel, turn), k + t * element_);
-    }
-    multiply_row(u, k);
-    for (Index t = 0; t < L_; ++t) {
-      result(load_complex(d, u + t * element_), t, channel, turn_.data() + 2 * t);
-    }
+    with_radix(rows_.stages[0].radix, [&](auto R) {
+      first_stage_of<R()>(
+          rows_, [&](Index t) { return sample(op_.u, L_, t, channel); }, u);
+      first_stage_of<R()>(
+          rows_, [&](Index t) { return sample(op_.h, taps, t, channel); }, k);
+      const Index part = rows_.stages[0].quotient * element_;
+      for (int r = 0; r < R(); ++r) convolve(rows_, 1, u + r * part, k + r * part);
+      last_stage_of<R()>(rows_, u, scale_, [&](Index t, Vec y) {
+        if (t < L_) result(y, t, channel);
+      });
+    });
   }
 
   // Twiddles of column c at the places of the transformed column, real parts, then imaginary ones:
@@ -183,16 +165,14 @@ class Convolution {
     }
   }
 
-  // The sample that will be wanted a little after that of row r, column c + i: the processor does
-  // not foresee rows of wide matrices, and as they often lie in the same few sets of the caches,
-  // much ahead would be too much. Beyond the end a prefetch reads nothing.
+  // The sample that will be wanted a row or two of the group after t: the processor does not
+  // foresee rows of wide matrices. As they often lie in the same few sets of the first-level cache,
+  // this is for the second.
   template <class T>
-  HWY_INLINE void fetch_soon(View<T, 2> x, Index r, Index c, Index count, Index i,
-                             Index channel) const {
+  HWY_INLINE void fetch_soon(View<T, 2> x, Index t, Index length, Index channel) const {
     constexpr Index kAhead = 16;
-    const Index at = i + kAhead,
-                next = at < count ? r * shape_.N2 + at : (r + 1) * shape_.N2 + at - count;
-    __builtin_prefetch(x.row(c + next) + channel);
+    const Index next = t + (kAhead / shape_.group) * shape_.N2;
+    if (next < length) __builtin_prefetch(x.row(next) + channel, 0, 2);
   }
 
   // Columns [c, c + count) of x, transformed, into the matrices `to` of `vectors` vectors of
@@ -200,60 +180,110 @@ class Convolution {
   void columns_in(View<const float, 2> x, Index length, Index c, Index count, Index channel,
                   Index vectors, const float* twiddles, float* local, float* to) const {
     const F32 d;
-    const Index lanes = lanes_here();
-    const Index N1 = shape_.N1, N2 = shape_.N2, column = shape_.column * element_;
+    const Index lanes = lanes_here(), N1 = shape_.N1, column = shape_.column * element_;
+    float* samples = local + shape_.group * vectors_here() * column;
     for (Index r = 0; r < N1; ++r) {
-      const Index t = r * N2 + c;
-      float* out = local + r * element_;
+      const Index t = r * shape_.N2 + c;
+      float* out = samples + r * lanes;
       for (Index i = 0; i < count; ++i) {
-        fetch_soon(x, r, c, count, i, channel);
-        for (Index v = 0; v < vectors; ++v, out += column) {
-          store_complex(d, sample(x, length, t + i, channel + v * lanes, turn_.data() + 2 * r),
-                        out);
+        fetch_soon(x, t + i, length, channel);
+        for (Index v = 0; v < vectors; ++v, out += column / 2) {
+          hn::Store(sample(x, length, t + i, channel + v * lanes), d, out);
         }
       }
     }
-    for (Index i = 0; i < count * vectors; ++i) transform<false>(columns_, 0, local + i * column);
-    for (Index v = 0; v < vectors; ++v, to += shape_.elements() * element_) {
-      for (Index r = 0; r < N1; ++r) {
-        float* out = to + (r * shape_.row + c) * element_;
-        for (Index i = 0; i < count; ++i) {
-          const float* w = twiddles + 2 * i * N1 + r;
-          const Complex x1 = load_complex(d, local + (i * vectors + v) * column + r * element_);
-          store_complex(d, product(x1, {hn::Set(d, w[0]), hn::Set(d, w[N1])}), out + i * element_);
+    const std::size_t last = columns_.stages.size() - 1;
+    for (Index i = 0; i < count * vectors; ++i) {
+      const float* in = samples + i * column / 2;
+      float* out = local + i * column;
+      with_radix(columns_.stages[0].radix, [&](auto R) {
+        first_stage_of<R()>(
+            columns_, [&](Index r) { return hn::Load(d, in + r * lanes); }, out);
+      });
+      run_stages<false>(columns_, 1, last, out, N1);
+    }
+    with_radix(columns_.stages[last].radix, [&](auto R) {
+      for (Index v = 0; v < vectors; ++v, to += shape_.elements() * element_) {
+        for (Index r = 0; r < N1; r += R()) {
+          const float* in = local + v * column + r * element_;
+          float* out = to + (r * shape_.row + c) * element_;
+          const float* w = twiddles + r;
+          for (Index i = 0; i < count; ++i) {
+            last_of_column<R()>(in, w, out);
+            in += vectors * column, out += element_, w += 2 * N1;
+          }
         }
       }
+    });
+  }
+
+  // The last stage of R elements of a column, and their twiddles.
+  template <int R>
+  HWY_INLINE void last_of_column(const float* in, const float* w, float* out) const {
+    const F32 d;
+    Complex a[R];
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) a[r] = load_complex(d, in + r * element_);
+    small_transform<R, false>(d, a);
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) {
+      const Complex y = turned<false>(a[r], hn::Set(d, w[r]), hn::Set(d, w[shape_.N1 + r]));
+      store_complex(d, y, out + r * shape_.row * element_);
     }
+  }
+
+  template <int R>
+  HWY_INLINE void first_of_column_back(const float* in, const float* w, float* out) const {
+    const F32 d;
+    Complex a[R];
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) {
+      const Complex x = load_complex(d, in + r * shape_.row * element_);
+      a[r] = turned<true>(x, hn::Set(d, w[r]), hn::Set(d, w[shape_.N1 + r]));
+    }
+    small_transform<R, true>(d, a);
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) store_complex(d, a[r], out + r * element_);
   }
 
   void columns_out(Index c, Index count, Index channel, Index vectors, const float* from,
                    const float* twiddles, float* local) const {
     const F32 d;
-    const Index lanes = lanes_here();
-    const Index N1 = shape_.N1, N2 = shape_.N2, column = shape_.column * element_;
-    for (Index v = 0; v < vectors; ++v, from += shape_.elements() * element_) {
-      for (Index r = 0; r < N1; ++r) {
-        const float* in = from + (r * shape_.row + c) * element_;
-        for (Index i = 0; i < count; ++i) {
-          __builtin_prefetch(in + (count + i) * element_);
-          const float* w = twiddles + 2 * i * N1 + r;
-          const Complex x = load_complex(d, in + i * element_);
-          store_complex(d, product(x, {hn::Set(d, w[0]), hn::Set(d, -w[N1])}),
-                        local + (i * vectors + v) * column + r * element_);
+    const Index lanes = lanes_here(), N1 = shape_.N1, column = shape_.column * element_;
+    float* samples = local + shape_.group * vectors_here() * column;
+    const std::size_t last = columns_.stages.size() - 1;
+    with_radix(columns_.stages[last].radix, [&](auto R) {
+      for (Index v = 0; v < vectors; ++v, from += shape_.elements() * element_) {
+        for (Index r = 0; r < N1; r += R()) {
+          const float* in = from + (r * shape_.row + c) * element_;
+          float* out = local + v * column + r * element_;
+          const float* w = twiddles + r;
+          for (Index i = 0; i < count; ++i) {
+            first_of_column_back<R()>(in, w, out);
+            in += element_, out += vectors * column, w += 2 * N1;
+          }
         }
       }
+    });
+    for (Index i = 0; i < count * vectors; ++i) {
+      float* x = local + i * column;
+      float* out = samples + i * column / 2;
+      run_stages<true>(columns_, 1, last, x, N1);
+      with_radix(columns_.stages[0].radix, [&](auto R) {
+        last_stage_of<R()>(columns_, x, scale_,
+                           [&](Index r, Vec y) { hn::Store(y, d, out + r * lanes); });
+      });
     }
-    for (Index i = 0; i < count * vectors; ++i) transform<true>(columns_, 0, local + i * column);
     for (Index r = 0; r < N1; ++r) {
-      const float* in = local + r * element_;
+      const float* in = samples + r * lanes;
       for (Index i = 0; i < count; ++i) {
-        const Index t = r * N2 + c + i;
+        const Index t = r * shape_.N2 + c + i;
         if (t >= L_) return;
-        if (!op_.skip.empty()) fetch_soon(op_.u, r, c, count, i, channel);
-        if (!op_.gate.empty()) fetch_soon(op_.gate, r, c, count, i, channel);
-        fetch_soon(op_.y, r, c, count, i, channel);
-        for (Index v = 0; v < vectors; ++v, in += column) {
-          result(load_complex(d, in), t, channel + v * lanes, turn_.data() + 2 * r);
+        if (!op_.skip.empty()) fetch_soon(op_.u, t, L_, channel);
+        if (!op_.gate.empty()) fetch_soon(op_.gate, t, L_, channel);
+        fetch_soon(op_.y, t, L_, channel);
+        for (Index v = 0; v < vectors; ++v, in += column / 2) {
+          result(hn::Load(d, in), t, channel + v * lanes);
         }
       }
     }
@@ -262,12 +292,13 @@ class Convolution {
   void two_levels(Cpu& cpu, Index channel, Index vectors) const {
     const Index N1 = shape_.N1, N2 = shape_.N2, taps = std::min(L_, op_.h.extent[0]);
     const Index matrix = shape_.elements() * element_, all = vectors_here() * matrix;
-    float* u = op_.work.data;
+    float* table = op_.work.data;
+    float* u = table + shape_.twiddles();
     float* k = u + all;
     float* local = k + all;
     const Index local_size = long_conv_local(shape_, vectors_here() * element_);
-    const Index workers = std::min(Index{cpu.threads()}, (op_.work.size() - 2 * all) / local_size);
-    const Circle circle(4 * shape_.M);
+    const Index workers = std::min(Index{cpu.threads()},
+                                   (op_.work.size() - shape_.twiddles() - 2 * all) / local_size);
     // Workers take a few columns or rows at a time; each is computed by one of them.
     const auto share = [&](Index n, Index at_once, auto body) {
       std::atomic<Index> next{0};
@@ -277,24 +308,21 @@ class Convolution {
         }
       });
     };
-    const auto twiddles = [&](Index c, Index count, float* columns) {
-      float* out = columns + shape_.group * shape_.column * vectors_here() * element_;
-      for (Index i = 0; i < count; ++i) twiddles_of(c + i, circle, out + 2 * i * N1);
-      return out;
-    };
+    const Circle circle(channel == 0 ? 4 * shape_.M : 4);
     share(N2, shape_.group, [&](Index c, Index count, float* columns) {
-      const float* w = twiddles(c, count, columns);
+      float* w = table + 2 * c * N1;
+      for (Index i = 0; channel == 0 && i < count; ++i) twiddles_of(c + i, circle, w + 2 * i * N1);
       columns_in(op_.u, L_, c, count, channel, vectors, w, columns, u);
       columns_in(op_.h, taps, c, count, channel, vectors, w, columns, k);
     });
     share(N1, 1, [&](Index r, Index, float*) {
       for (Index v = 0; v < vectors; ++v) {
         const Index at = v * matrix + r * shape_.row * element_;
-        multiply_row(u + at, k + at);
+        convolve(rows_, 0, u + at, k + at);
       }
     });
     share(N2, shape_.group, [&](Index c, Index count, float* columns) {
-      columns_out(c, count, channel, vectors, u, twiddles(c, count, columns), columns);
+      columns_out(c, count, channel, vectors, u, table + 2 * c * N1, columns);
     });
   }
 
@@ -304,7 +332,7 @@ class Convolution {
   FftPlan columns_, rows_;
   std::vector<Index> frequencies_;  // which frequency stands where in a transformed column
   Index element_;
-  std::vector<float> turn_;
+  float scale_ = 1.0f / static_cast<float>(shape_.M);
 };
 
 void long_conv_cpu(Cpu& cpu, const LongConv& op) { Convolution(op).run(cpu); }
@@ -332,7 +360,8 @@ Index long_conv_work(Index L, int threads) {
     return threads * 2 * shape.M * 2 * HWY_DYNAMIC_DISPATCH(lanes_here)();
   }
   const Index elements = 2 * long_conv_lanes();
-  return 2 * shape.elements() * elements + threads * long_conv_local(shape, elements);
+  return shape.twiddles() + 2 * shape.elements() * elements +
+         threads * long_conv_local(shape, elements);
 }
 
 void run(Cpu& cpu, const LongConv& op) {

@@ -40,9 +40,15 @@ HWY_INLINE Complex product(Complex a, Complex b) {
 }
 // a times w, or times its conjugate.
 template <bool kConjugate>
+HWY_INLINE Complex turned(Complex a, Vec re, Vec im) {
+  if constexpr (kConjugate) {
+    return {hn::MulAdd(a.im, im, hn::Mul(a.re, re)), hn::NegMulAdd(a.re, im, hn::Mul(a.im, re))};
+  }
+  return product(a, {re, im});
+}
+template <bool kConjugate>
 HWY_INLINE Complex turned(F32 d, Complex a, const float* w) {
-  const Complex b{hn::Set(d, w[0]), hn::Set(d, kConjugate ? -w[1] : w[1])};
-  return product(a, b);
+  return turned<kConjugate>(a, hn::Set(d, w[0]), hn::Set(d, w[1]));
 }
 // -i a forward, i a backward.
 template <bool kInverse>
@@ -146,35 +152,122 @@ void run_stage(const FftPlan& plan, std::size_t s, float* x, Index count) {
   }
 }
 
-// Stages from s on over one block. Blocks that fit the first-level cache go through all their
-// stages there; larger ones are split first.
+// The first stage of a transform of turned real samples: sample(i) gives the lanes of sample i.
+// Turning by a sample's place in its R-th of the input is left to the twiddles of the result.
+template <int R, class Sample>
+HWY_INLINE void first_stage_of(const FftPlan& plan, Sample sample, float* x) {
+  const F32 d;
+  const Index step = 2 * static_cast<Index>(hn::Lanes(d)), q = plan.stages[0].quotient;
+  const float* turn = plan.turns.data();
+  const float* w = plan.first.data();
+  for (Index j = 0; j < q; ++j, x += step, w += 2 * R) {
+    Complex a[R];
+    const Vec first = sample(j);
+    a[0] = {first, hn::Zero(d)};
+#pragma GCC unroll 5
+    for (int r = 1; r < R; ++r) {
+      const Vec v = sample(j + r * q);
+      a[r] = {hn::Mul(v, hn::Set(d, turn[2 * r])), hn::Mul(v, hn::Set(d, turn[2 * r + 1]))};
+    }
+    small_transform<R, false>(d, a);
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r)
+      store_complex(d, turned<false>(d, a[r], w + 2 * r), x + r * q * step);
+  }
+}
+
+// The last stage of the way back: result(i, y) takes the real part of sample i, turned back.
+template <int R, class Result>
+HWY_INLINE void last_stage_of(const FftPlan& plan, const float* x, float scale, Result result) {
+  const F32 d;
+  const Index step = 2 * static_cast<Index>(hn::Lanes(d)), q = plan.stages[0].quotient;
+  const float* w = plan.first.data();
+  float turn[2 * R];
+  for (int i = 0; i < 2 * R; ++i) turn[i] = plan.turns[static_cast<std::size_t>(i)] * scale;
+  for (Index j = 0; j < q; ++j, x += step, w += 2 * R) {
+    Complex a[R];
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) {
+      a[r] = turned<true>(d, load_complex(d, x + r * q * step), w + 2 * r);
+    }
+    small_transform<R, true>(d, a);
+    result(j, hn::Mul(a[0].re, hn::Set(d, turn[0])));
+#pragma GCC unroll 5
+    for (int r = 1; r < R; ++r) {
+      result(j + r * q, hn::MulAdd(a[r].im, hn::Set(d, turn[2 * r + 1]),
+                                   hn::Mul(a[r].re, hn::Set(d, turn[2 * r]))));
+    }
+  }
+}
+
+// The last stage of the transforms of u and k, their product, and the first stage of its way back.
+template <int R>
+HWY_INLINE void product_stage_of(float* u, const float* k, Index count) {
+  const F32 d;
+  const Index step = 2 * static_cast<Index>(hn::Lanes(d));
+  for (Index b = 0; b < count; ++b, u += R * step, k += R * step) {
+    Complex x[R], y[R];
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) y[r] = load_complex(d, k + r * step);
+    small_transform<R, false>(d, y);
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) x[r] = load_complex(d, u + r * step);
+    small_transform<R, false>(d, x);
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) x[r] = product(x[r], y[r]);
+    small_transform<R, true>(d, x);
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) store_complex(d, x[r], u + r * step);
+  }
+}
+
+// body(std::integral_constant<int, radix>()).
+template <class Body>
+HWY_INLINE void with_radix(Index radix, Body body) {
+  switch (radix) {
+    case 2:
+      return body(std::integral_constant<int, 2>());
+    case 3:
+      return body(std::integral_constant<int, 3>());
+    case 4:
+      return body(std::integral_constant<int, 4>());
+    default:
+      return body(std::integral_constant<int, 5>());
+  }
+}
+
+// Stages [begin, end) over `total` elements that are whole blocks of stage `begin`, there or back.
 template <bool kInverse>
-void transform(const FftPlan& plan, std::size_t s, float* x) {
-  if (s == plan.stages.size()) return;
+void run_stages(const FftPlan& plan, std::size_t begin, std::size_t end, float* x, Index total) {
+  for (std::size_t n = begin; n < end; ++n) {
+    const std::size_t i = kInverse ? end - 1 - (n - begin) : n;
+    run_stage<kInverse>(plan, i, x, total / (plan.stages[i].radix * plan.stages[i].quotient));
+  }
+}
+
+// u = back(forward(u) forward(k)) over a block of stage s; k is lost. A block that fits the
+// first-level cache goes there and back in it; a larger one is split, and its parts are finished
+// one after the other.
+inline void convolve(const FftPlan& plan, std::size_t s, float* u, float* k) {
+  const std::size_t last = plan.stages.size() - 1;
   const FftPlan::Stage& stage = plan.stages[s];
+  const Index size = stage.radix * stage.quotient;
   const Index element = 2 * static_cast<Index>(hn::Lanes(F32()));
   constexpr Index kCached = 16'384 / sizeof(float);
-  if (stage.radix * stage.quotient * element <= kCached) {
-    if (kInverse) {
-      Index count = stage.radix * stage.quotient;
-      for (std::size_t i = plan.stages.size(); i-- > s;) {
-        const Index size = plan.stages[i].radix * plan.stages[i].quotient;
-        run_stage<true>(plan, i, x, count / size);
-      }
-    } else {
-      const Index total = stage.radix * stage.quotient;
-      for (std::size_t i = s; i < plan.stages.size(); ++i) {
-        const Index size = plan.stages[i].radix * plan.stages[i].quotient;
-        run_stage<false>(plan, i, x, total / size);
-      }
-    }
+  if (s == last || size * element <= kCached) {
+    run_stages<false>(plan, s, last, u, size);
+    run_stages<false>(plan, s, last, k, size);
+    with_radix(plan.stages[last].radix, [&](auto R) { product_stage_of<R()>(u, k, size / R()); });
+    run_stages<true>(plan, s, last, u, size);
     return;
   }
-  if (!kInverse) run_stage<false>(plan, s, x, 1);
+  run_stage<false>(plan, s, u, 1);
+  run_stage<false>(plan, s, k, 1);
   for (Index r = 0; r < stage.radix; ++r) {
-    transform<kInverse>(plan, s + 1, x + r * stage.quotient * element);
+    const Index at = r * stage.quotient * element;
+    convolve(plan, s + 1, u + at, k + at);
   }
-  if (kInverse) run_stage<true>(plan, s, x, 1);
+  run_stage<true>(plan, s, u, 1);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -36,6 +36,21 @@ FftPlan FftPlan::make(Index size) {
     }
     n = q;
   }
+  if (plan.stages.empty()) return plan;
+  const auto [radix, q, unused] = plan.stages.front();
+  const Circle quarters(4 * size), ends(4 * radix);
+  for (Index r = 0; r < radix; ++r) {
+    const auto [c, s] = ends.point(r);
+    plan.turns.push_back(static_cast<float>(c));
+    plan.turns.push_back(static_cast<float>(-s));
+  }
+  for (Index j = 0; j < q; ++j) {
+    for (Index r = 0; r < radix; ++r) {
+      const auto [c, s] = quarters.point((4 * j * r - j + 4 * size) % (4 * size));
+      plan.first.push_back(static_cast<float>(c));
+      plan.first.push_back(static_cast<float>(s));
+    }
+  }
   return plan;
 }
 

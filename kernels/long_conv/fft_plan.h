@@ -38,6 +38,10 @@ struct FftPlan {
   // exp(-2 pi i j r / (radix quotient)) for j in [0, quotient), r in [1, radix): re, im; computed
   // in double.
   std::vector<float> twiddles;
+  // For samples i that are turned by exp(i pi i / 2 size) on their way: what the R-ths of the input
+  // are turned by, exp(pi i r / 2 R), and the twiddles of the first stage with the rest of it,
+  // exp(-2 pi i j (r - 1/4) / size) for j in [0, quotient), r in [0, R).
+  std::vector<float> turns, first;
 
   // `size` is a product of 2, 3 and 5.
   static FftPlan make(Index size);

@@ -84,8 +84,7 @@ class EmbedRun {
       if (!part) continue;
       count_windows(plan, length, options_.source.token_ids.empty() ? window_ : 0,
                     options_.run.stride, model_.model.card().two_way, *part, around);
-      const Index n = part->end - part->begin;
-      const Index rows = per_base() ? n : bins() ? (n + options_.bin - 1) / options_.bin : 1;
+      const Index rows = rows_of(part->end - part->begin);
       plan.rows += rows;
       labels += per_base() ? 1 : rows;
     }
@@ -113,6 +112,9 @@ class EmbedRun {
   }
 
   Provenance facts() const { return provenance_pairs(); }
+
+  // Of the whole matrix, where this part of it begins; known when the source has been read.
+  Index first_row() const { return std::max<Index>(0, first_row_); }
 
  private:
   ExecutorOptions executor_options() const {
@@ -198,13 +200,20 @@ class EmbedRun {
     return per_base() ? stride : 0;
   }
 
+  // Rows of the matrix that `bases` of a record make, from its begin on.
+  Index rows_of(Index bases) const {
+    return per_base() ? bases : bins() ? (bases + options_.bin - 1) / options_.bin : 1;
+  }
+
   // The part of a record that is ours and not done yet, in rows; none: nothing.
   std::optional<RecordShare> ours(Index number, Index length) {
-    const Index offset = offset_;
+    const Index offset = offset_, row = row_;
     offset_ += length;
+    row_ += rows_of(length);
     RecordShare part{0, length, false};
     if (!whole_) part = record_share(share_, offset, length, grain(length));
     if (part.none) return std::nullopt;
+    if (first_row_ < 0) first_row_ = row + (part.begin > 0 ? rows_of(part.begin) : 0);
     ++report_.records;
     report_.bases += part.end - part.begin;
     Index done = 0;
@@ -519,6 +528,8 @@ class EmbedRun {
   bool whole_ = true;      // no other part of the job exists
   Share share_;
   Index offset_ = 0;          // bases of the source before the next record
+  Index row_ = 0;             // and rows
+  Index first_row_ = -1;      // of ours
   Index last_finished_ = -1;  // record
   std::deque<Pending> waiting_;
   std::vector<Unit> units_;
@@ -563,9 +574,11 @@ JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& op
   run.use(found);
   const auto source = SequenceSource::open(plain.source);
   std::unique_ptr<JobJournal> journal;
+  MatrixSpec matrix;
   const JobReport report = run.run(
       *source,
       [&](const MatrixSpec& spec) -> std::unique_ptr<MatrixWriter> {
+        matrix = spec;
         // The output's name is taken first: whoever has it is the one that works on it.
         auto file = keep.shards > 0 ? nullptr : open_matrix(own_output(options.output), spec);
         Facts facts = run.facts();
@@ -577,7 +590,11 @@ JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& op
         return std::make_unique<KeptMatrix>(std::move(file), spec, journal->journal());
       },
       [&] { return &journal->journal(); });
-  journal->finish();
+  if (keep.shards > 0 && matrix_type(options.output) == "zarr") {
+    journal->finish_zarr(matrix, run.first_row());
+  } else {
+    journal->finish();
+  }
   return report;
 }
 

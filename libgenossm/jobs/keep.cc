@@ -13,6 +13,7 @@
 #include "libgenossm/output/atomic_file.h"
 #include "libgenossm/output/byte_sink.h"
 #include "libgenossm/output/frames.h"
+#include "libgenossm/output/zarr_shard.h"
 
 namespace genossm {
 namespace {
@@ -174,7 +175,7 @@ std::string file_stamp(const std::string& path) {
 }
 
 JobJournal::JobJournal(const KeepOptions& keep, const OutputRequest& output, Facts facts)
-    : force_(output.force) {
+    : output_(output.path), force_(output.force) {
   facts.emplace_back("machine", keep.machine);
   JournalRequest request;
   request.output = output.path;
@@ -183,9 +184,12 @@ JobJournal::JobJournal(const KeepOptions& keep, const OutputRequest& output, Fac
     facts.emplace_back("shards", std::to_string(keep.shards));
     facts.emplace_back("spec.shard", std::to_string(keep.shard));
     std::error_code ignored;
+    // A run that was killed between the name and the end of its journal made the part itself.
+    force_ = force_ || std::filesystem::exists(journal_path(part_), ignored);
     if (!force_ && std::filesystem::exists(part_, ignored)) {
       fail(Fault::output, part_ + ": exists already; --force overwrites it");
     }
+    facts_ = facts;
   }
   request.path = journal_path(request.output);
   request.facts = std::move(facts);
@@ -197,6 +201,28 @@ JobJournal::JobJournal(const KeepOptions& keep, const OutputRequest& output, Fac
 
 void JobJournal::finish() {
   if (!part_.empty()) journal_->rename_to(part_, force_);
+}
+
+void JobJournal::finish_zarr(const MatrixSpec& spec, Index first_row) {
+  const std::string folder = shard_folder(output_, facts_);
+  const std::filesystem::path name(part_);
+  JournalRequest request;
+  request.path = (name.parent_path() / ("." + name.filename().string() + ".genossm-part")).string();
+  request.output = part_;
+  request.facts = facts_;
+  request.facts.emplace_back(kChunksFact, std::filesystem::path(folder).filename().string());
+  request.resume = Resume::never;  // what a killed run left there goes
+  Journal part(std::move(request));
+  try {
+    write_zarr_shard([this](const auto& frames) { journal_->replay(frames); }, spec, first_row,
+                     folder, part);
+    part.commit(kFinished);
+    part.rename_to(part_, force_);
+  } catch (...) {
+    part.remove();
+    throw;
+  }
+  journal_->remove();
 }
 
 Share share_of(Index bases, const KeepOptions& keep) {

@@ -80,6 +80,8 @@ std::string pack_report(const JobReport& report);
 void unpack_report(std::string_view bytes, JobReport& report);
 // The mark of a finished part.
 inline constexpr std::string_view kFinished = "finished";
+// The fact of a part that names the folder beside it where its chunks stand.
+inline constexpr const char* kChunksFact = "spec.chunks";
 
 // The bases [begin, end) of the whole source that shard i of n works on: those of records one after
 // the other.
@@ -109,10 +111,14 @@ class JobJournal {
   Journal& journal() { return *journal_; }
   // A finished part gets its name.
   void finish();
+  // The same of a part of a Zarr store: its chunks first, then what else there is. `first_row`: of
+  // the whole matrix, where the part begins.
+  void finish_zarr(const MatrixSpec& spec, Index first_row);
 
  private:
-  std::string part_;
+  std::string output_, part_;
   bool force_ = false;
+  Facts facts_;  // of a part
   std::unique_ptr<Journal> journal_;
 };
 

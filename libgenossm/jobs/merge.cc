@@ -7,6 +7,7 @@
 #include "libgenossm/jobs/keep.h"
 #include "libgenossm/output/kept_matrix.h"
 #include "libgenossm/output/kept_tracks.h"
+#include "libgenossm/output/kept_variants.h"
 
 namespace genossm {
 namespace {
@@ -78,6 +79,50 @@ std::vector<Part> checked(const std::vector<std::string>& paths) {
   return ordered;
 }
 
+// Where the chunks of a part of a Zarr store are.
+fs::path chunks_of(const Part& part) {
+  const std::string& name = part.fact(kChunksFact);
+  if (name.find('/') != std::string::npos || name.find(".shards-") == std::string::npos) {
+    fail(Fault::input, part.path + ": its chunks are in '" + name + "', which is no such folder");
+  }
+  return fs::path(part.path).parent_path() / name;
+}
+
+// The scores go beside the records, which are read from the input that the parts were made of.
+void merge_variants(const std::vector<Part>& parts, const MergeOptions& options,
+                    const OutputRequest& request, bool vectors) {
+  const Part& first = parts.front();
+  const std::string input = options.input.empty() ? first.fact("spec.input") : options.input;
+  std::error_code ignored;
+  if (!fs::exists(input, ignored)) {
+    fail(Fault::missing, input +
+                             ": is not there. merge reads again what was scored; --input says "
+                             "where it is now");
+  }
+  if (file_sha256(input) != first.fact("sha256 of the input")) {
+    fail(Fault::input, input + ": is not the file that was scored: its SHA-256 is another one");
+  }
+  const auto replay = [&](VariantReplay to) {
+    for (const Part& part : parts) {
+      replay_part(part, [&](std::string_view frames) { to(frames); });
+    }
+    to.end();
+  };
+  if (vectors) {
+    const MatrixSpec spec = matrix_spec(first);
+    const auto writer = open_matrix(request, spec);
+    replay(VariantReplay(input, *writer, spec.columns));
+    writer->finish();
+    return;
+  }
+  VariantOutput output = variant_output(first);
+  output.request = request;
+  const auto header = VariantReader::open(input);
+  const auto writer = open_variants(output, header->header());
+  replay(VariantReplay(input, *writer, output.fields.size()));
+  writer->finish();
+}
+
 }  // namespace
 
 MergeReport merge(const MergeOptions& options) {
@@ -94,7 +139,16 @@ MergeReport merge(const MergeOptions& options) {
   const auto replay = [&](const std::function<void(std::string_view)>& frames) {
     for (const Part& part : parts) replay_part(part, frames);
   };
-  if (kind == "matrix") {
+  if (kind == "matrix" && report.type == "zarr") {
+    // Most chunks stand already, in a folder beside each part.
+    const MatrixSpec spec = matrix_spec(first);
+    const auto writer = open_zarr_merge(request, spec);
+    for (const Part& part : parts) {
+      MatrixReplay to(*writer, spec, chunks_of(part).string());
+      replay_part(part, [&](std::string_view frames) { to(frames); });
+    }
+    writer->finish();
+  } else if (kind == "matrix") {
     const MatrixSpec spec = matrix_spec(first);
     const auto writer = open_matrix(request, spec);
     MatrixReplay to(*writer, spec);
@@ -105,6 +159,8 @@ MergeReport merge(const MergeOptions& options) {
     const auto writer = open_tracks(request, report.type, spec);
     replay([&](std::string_view frames) { replay_tracks(frames, spec, *writer); });
     writer->finish();
+  } else if (kind == "variants" || kind == "vectors") {
+    merge_variants(parts, options, request, kind == "vectors");
   } else if (kind == "table") {
     const auto writer = open_table(request, table_header(first));
     replay([&](std::string_view frames) { replay_lines(frames, *writer); });
@@ -114,7 +170,10 @@ MergeReport merge(const MergeOptions& options) {
   }
   if (options.remove) {
     std::error_code ignored;
-    for (const Part& part : parts) fs::remove(part.path, ignored);
+    for (const Part& part : parts) {
+      fs::remove(part.path, ignored);
+      if (report.type == "zarr") fs::remove_all(chunks_of(part), ignored);
+    }
   }
   return report;
 }

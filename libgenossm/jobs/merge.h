@@ -11,6 +11,7 @@ namespace genossm {
 struct MergeOptions {
   std::vector<std::string> parts;  // none: those beside the output, by their names
   OutputRequest output;
+  std::string input;    // variants: where the file that was scored is now; empty: where it was
   bool remove = false;  // the parts, when the output stands
 };
 

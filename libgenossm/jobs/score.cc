@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <deque>
@@ -43,8 +44,8 @@ class Letters {
   std::string piece_;
 };
 
-// One record while its windows come back. Scores are written as they come when one strand is read;
-// with the other strand they wait for the end of the record.
+// One record while its windows come back. Scores are written as they come when the forward strand
+// is read; with the other strand they wait until every window over their base is back.
 struct Open {
   RowLabel label;
   Index number = 0;  // of the source
@@ -55,7 +56,7 @@ struct Open {
   bool all_queued = false;
   Index windows_left = 0;
   Index next_base = 0;  // first one not yet written
-  // With two strands, else unused: [bases that are ours, columns].
+  // With the other strand, else unused: [bases from next_base on, columns].
   std::vector<float> forward, reverse;
   LikelihoodTotals totals;
 };
@@ -66,6 +67,14 @@ struct Piece {
   std::shared_ptr<Open> open;
   Index origin = 0, begin = 0, end = 0;
   bool reverse = false;
+  Index settled = 0;  // with the other strand: bases before this one are done when it is back
+};
+
+// Bases [begin, end) of a record that a window reports.
+struct Reported {
+  Window window;
+  Index begin = 0, end = 0;
+  bool reverse = false;
 };
 
 std::string number(double value) {
@@ -74,6 +83,21 @@ std::string number(double value) {
   const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 9);
   return std::string(text, end.ptr);
 }
+
+// "hg38" of "refs/hg38.fa.gz"; what is no letter, digit, dot, dash or underscore becomes one.
+std::string assembly_of(const SourceOptions& source) {
+  std::string name = source.fasta_ref;
+  if (name.empty() && !source.inputs.empty()) name = source.inputs.front();
+  name = name.substr(name.find_last_of('/') + 1);
+  for (const char* suffix : {".gz", ".bgz", ".fa", ".fasta", ".fna"}) {
+    if (name.ends_with(suffix)) name.resize(name.size() - std::string_view(suffix).size());
+  }
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
+  }
+  return name.empty() || name == "-" ? "genome" : name;
+}
+
 class ScoreRun {
  public:
   ScoreRun(const OpenedModel& model, Device& device, const ScoreOptions& options)
@@ -169,6 +193,13 @@ class ScoreRun {
       plan.journal_bytes = 4 * values + plan.rows;
     }
     plan.plan = executor_.plan();
+    if (two_strands()) {
+      // Scores that wait for the other strand: of all windows at one place.
+      const Index widest =
+          window_ > 0 && !ids_ ? std::min(found.longest, 2 * window_) : found.longest;
+      const Index strands = strand_ == StrandMode::average ? 2 : 1;
+      if (!masked()) plan.plan.peak_bytes += widest * strands * columns() * Index{sizeof(float)};
+    }
     expect_time(plan, model_, device_, options_.run, window_,
                 strand_ == StrandMode::average ? 2 : 1);
     return plan;
@@ -214,6 +245,14 @@ class ScoreRun {
       fail(Fault::usage,
            "--logo-hub speaks of A, C, G and T at every base: it does not go with "
            "--per-record, --token-ids or --alphabet full");
+    }
+    const auto plain = [](unsigned char c) { return std::isgraph(c) != 0; };
+    if (!std::all_of(options_.assembly.begin(), options_.assembly.end(), plain)) {
+      fail(Fault::usage,
+           "--assembly '" + options_.assembly + "': want a name without blanks, such as hg38");
+    }
+    if (!options_.assembly.empty() && !options_.logo) {
+      fail(Fault::usage, "--assembly is the name in the files of --logo-hub, which is not given");
     }
     if (options_.bos && (ids_ || masked() || !model_.tokenizer->bos())) {
       fail(Fault::usage,
@@ -282,6 +321,9 @@ class ScoreRun {
     if (needs_contigs(type_)) {
       spec.contigs = source.contigs();
       if (spec.contigs.empty()) spec.contigs = records_;
+    }
+    if (type_ == "hub") {
+      spec.assembly = options_.assembly.empty() ? assembly_of(options_.source) : options_.assembly;
     }
     if (type_ == "bam") {
       const SourceOptions& s = options_.source;
@@ -386,44 +428,58 @@ class ScoreRun {
     } else {
       open->bases.emplace(sequence.take_text());
     }
-    if (two_strands()) {
-      const auto n = static_cast<std::size_t>((open->end - open->begin) * columns());
-      open->forward.assign(n, kNaN);
-      open->reverse.assign(n, kNaN);
-    }
     waiting_.push_back(open);
-    for (const bool reverse : {false, true}) {
-      if (reverse ? !two_strands() : strand_ == StrandMode::reverse) continue;
-      if (masked()) {
-        add_masked(open, reverse);
-      } else {
-        add_causal(open, reverse, resumed);
-      }
+    if (masked()) {
+      add_masked(open);
+    } else {
+      add_causal(open, resumed);
     }
     open->all_queued = true;
   }
 
-  void add_causal(const std::shared_ptr<Open>& open, bool reverse, bool resumed) {
+  bool reads(bool reverse) const {
+    return reverse ? two_strands() : strand_ != StrandMode::reverse;
+  }
+
+  // By their first base, so that of two strands no more waits than their windows hold.
+  std::vector<Reported> reported(const Open& open) const {
+    const Index length = open.label.length;
+    std::vector<Reported> out;
+    for (const bool reverse : {false, true}) {
+      if (!reads(reverse)) continue;
+      for (const Window& w : cut_windows(length, ids_ ? 0 : window_, stride(), false)) {
+        // The other strand is cut into the mirror image of the same windows.
+        const Index begin = reverse ? length - w.report_end : w.report_begin;
+        const Index end = reverse ? length - w.report_begin : w.report_end;
+        const Reported one{w, std::max(begin, open.begin), std::min(end, open.end), reverse};
+        if (one.begin < one.end) out.push_back(one);
+      }
+    }
+    std::stable_sort(out.begin(), out.end(),
+                     [](const Reported& a, const Reported& b) { return a.begin < b.begin; });
+    return out;
+  }
+
+  void add_causal(const std::shared_ptr<Open>& open, bool resumed) {
     const Index length = open->label.length;
-    for (const Window& w : cut_windows(length, ids_ ? 0 : window_, stride(), false)) {
-      // The bases that it reports, and of these ours.
-      const Index from = std::max(reverse ? length - w.report_end : w.report_begin, open->begin);
-      const Index to = std::min(reverse ? length - w.report_begin : w.report_end, open->end);
-      if (from >= to) continue;
+    const std::vector<Reported> all = reported(*open);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const Window& w = all[i].window;
+      const bool reverse = all[i].reverse;
       Unit unit;
       unit.length = w.end - w.begin;
       unit.count = unit.length;
-      // The other strand is cut into the mirror image of the same windows.
       const Index begin = reverse ? length - w.end : w.begin;
       unit.tokens = read(open, begin, begin + unit.length, reverse);
       // Row r has seen r + 1 bases of the window and speaks of the next one; r behind a bos.
       const Index first = options_.bos ? w.begin : w.begin + 1;
       if (options_.bos) unit.tokens = shifted(std::move(unit.tokens));
-      Piece piece{open, first, from, to, reverse};
+      Piece piece{open, first, all[i].begin, all[i].end, reverse};
+      piece.settled = i + 1 < all.size() ? all[i + 1].begin : open->end;
       if (reverse) {
         piece.origin = length - 1 - first;
       }
-      if (!reverse && resumed && place_.tokens > 0 && from == open->begin) {
+      if (!reverse && resumed && place_.tokens > 0 && piece.begin == open->begin) {
         unit.start = place_.tokens;
         unit.carry = std::make_shared<const std::vector<float>>(std::move(place_.carry));
       }
@@ -448,28 +504,34 @@ class ScoreRun {
     };
   }
 
-  void add_masked(const std::shared_ptr<Open>& open, bool reverse) {
+  void add_masked(const std::shared_ptr<Open>& open) {
+    for (Index i = open->begin; i < open->end; ++i) {
+      const Index settled = strand_ == StrandMode::average ? i : i + 1;
+      if (reads(false)) add_masked(open, i, false, settled);
+      if (reads(true)) add_masked(open, i, true, i + 1);
+    }
+  }
+
+  void add_masked(const std::shared_ptr<Open>& open, Index i, bool reverse, Index settled) {
     const std::int32_t mask = *model_.tokenizer->mask();
     const Index length = open->label.length;
     const Index size = window_ > 0 ? std::min(window_, length) : length;
-    for (Index i = open->begin; i < open->end; ++i) {
-      // The base stands in the middle of its window where the record allows it.
-      const Index begin = std::clamp<Index>(i - size / 2, 0, length - size);
-      const Index at = reverse ? begin + size - 1 - i : i - begin;
-      const Unit::Read plain = read(open, begin, begin + size, reverse);
-      Unit unit;
-      unit.length = size;
-      unit.first = at;
-      unit.count = 1;
-      unit.tokens = [plain, at, mask](Index from, std::span<std::int32_t> out) {
-        plain(from, out);
-        if (at >= from && at - from < static_cast<Index>(out.size())) {
-          out[static_cast<std::size_t>(at - from)] = mask;
-        }
-      };
-      queue(std::move(unit), {open, i, i, i + 1, reverse});
-      if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
-    }
+    // The base stands in the middle of its window where the record allows it.
+    const Index begin = std::clamp<Index>(i - size / 2, 0, length - size);
+    const Index at = reverse ? begin + size - 1 - i : i - begin;
+    const Unit::Read plain = read(open, begin, begin + size, reverse);
+    Unit unit;
+    unit.length = size;
+    unit.first = at;
+    unit.count = 1;
+    unit.tokens = [plain, at, mask](Index from, std::span<std::int32_t> out) {
+      plain(from, out);
+      if (at >= from && at - from < static_cast<Index>(out.size())) {
+        out[static_cast<std::size_t>(at - from)] = mask;
+      }
+    };
+    queue(std::move(unit), {open, i, i, i + 1, reverse, settled});
+    if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
   }
 
   Unit::Read read(const std::shared_ptr<Open>& open, Index begin, Index end, bool reverse) const {
@@ -505,6 +567,7 @@ class ScoreRun {
       }
       if (first + logits.extent[0] == units_[static_cast<std::size_t>(u)].count) {
         --piece.open->windows_left;
+        if (two_strands()) settle(*piece.open, piece.settled);
         close_finished();
         safe_point(0, nullptr);
       }
@@ -561,7 +624,9 @@ class ScoreRun {
       }
       if (two_strands()) {
         std::vector<float>& all = piece.reverse ? open.reverse : open.forward;
-        std::copy_n(values.begin(), columns(), all.begin() + (base - open.begin) * columns());
+        const auto needed = static_cast<std::size_t>((piece.end - open.next_base) * columns());
+        if (all.size() < needed) all.resize(needed, kNaN);
+        std::copy_n(values.begin(), columns(), all.begin() + (base - open.next_base) * columns());
       } else {
         write_until(open, base);
         write(open, values);
@@ -622,7 +687,6 @@ class ScoreRun {
     while (!waiting_.empty() && waiting_.front()->all_queued &&
            waiting_.front()->windows_left == 0) {
       Open& open = *waiting_.front();
-      if (two_strands()) write_strands(open);
       write_until(open, open.end);
       if (open.totals.unscored > 0) {
         report_.skipped["base without a score"] += open.totals.unscored;
@@ -643,9 +707,15 @@ class ScoreRun {
     }
   }
 
-  void write_strands(Open& open) {
+  // Writes the bases before `until`, which no window has yet to speak of.
+  void settle(Open& open, Index until) {
     const auto width = static_cast<std::size_t>(columns());
-    for (std::size_t k = 0; k < open.forward.size(); k += width) {
+    const auto n = static_cast<std::size_t>(until - open.next_base);
+    if (strand_ == StrandMode::average) {
+      open.forward.resize(std::max(open.forward.size(), n * width), kNaN);
+    }
+    open.reverse.resize(std::max(open.reverse.size(), n * width), kNaN);
+    for (std::size_t k = 0; k < n * width; k += width) {
       std::array<float, 4> values{};
       for (std::size_t c = 0; c < width; ++c) {
         // Where one strand has no prediction the mean has none: half of it would be silent.
@@ -654,6 +724,10 @@ class ScoreRun {
                         : 0.5f * (open.forward[k + c] + open.reverse[k + c]);
       }
       write(open, values);
+    }
+    for (auto* held : {&open.forward, &open.reverse}) {
+      held->erase(held->begin(),
+                  held->begin() + static_cast<std::ptrdiff_t>(std::min(held->size(), n * width)));
     }
   }
 

@@ -33,7 +33,8 @@ struct ScoreOptions {
   // Instead of tracks: four, the heights of A, C, G and T in the logo of the prediction (p times
   // 2 - entropy, bits), as a folder for genome browsers at the output's path.
   bool logo = false;
-  bool header = true;            // provenance lines
+  std::string assembly;  // of the hub: what genome browsers call it; empty: by the file's name
+  bool header = true;    // provenance lines
   std::string version, command;  // for the @PG line of bam; empty: none
 };
 

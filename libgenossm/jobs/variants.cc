@@ -4,7 +4,8 @@
 #include <optional>
 
 #include "libgenossm/jobs/variant_sites.h"
-#include "libgenossm/output/frames.h"
+#include "libgenossm/output/kept_matrix.h"
+#include "libgenossm/output/kept_variants.h"
 
 namespace genossm {
 namespace {
@@ -35,21 +36,31 @@ class VariantsRun {
     fields_ = scorer_->fields();
     VariantRecord record;
     bool more = reader_->next(record);
+    const auto next = [&] {
+      record = VariantRecord();
+      return reader_->next(record);
+    };
+    choose_share();
     open_output();
     Index number = 0;
-    for (; more && number < place_.record; ++number) more = reader_->next(record);
+    const Index from = std::max(share_.begin, place_.record);
+    for (; more && number < from; ++number) more = next();
     const Index block = scorer_->block();
-    while (more) {
+    for (; more && !finished_ && (share_.last || number < share_.end); ++number) {
       add(std::move(record));
       if (waiting_alleles_ >= block || waiting_bytes_ >= kMostWaitingBytes) flush();
-      record = VariantRecord();
-      more = reader_->next(record);
+      more = next();
     }
     flush();
-    if (kept_) write_kept();
-    if (variants_) variants_->finish();
-    if (features_) features_->finish();
-    if (kept_) kept_->journal().remove();
+    if (part()) {
+      if (!finished_) kept_->journal().commit(kFinished);
+      kept_->finish();
+    } else {
+      if (kept_) write_kept();
+      if (variants_) variants_->finish();
+      if (features_) features_->finish();
+      if (kept_) kept_->journal().remove();
+    }
     report_.unit = "allele";
     scorer_->add_to(report_);
     for (const auto& [text, n] : reader_->warnings()) report_.warnings[text] += n;
@@ -68,6 +79,25 @@ class VariantsRun {
     return genome_ ? 1 : effect_window(model_, options_.effect);
   }
 
+  bool part() const { return options_.effect.run.keep.shards > 0; }
+
+  // Of the records of the input, which are counted for that.
+  void choose_share() {
+    const KeepOptions& keep = options_.effect.run.keep;
+    if (!part()) return;
+    keeps_journal(keep, files(), options_.output);  // refuses streams
+    const auto all = VariantReader::open(options_.input);
+    for (VariantRecord record; all->next(record); record = VariantRecord()) ++records_;
+    share_ = share_of(records_, keep);
+  }
+
+  SourceOptions files() const {
+    SourceOptions files;
+    files.inputs = {options_.input};
+    files.fasta_ref = options_.reference;
+    return files;
+  }
+
   void open_output() {
     Provenance p = options_.provenance;
     for (auto& pair : provenance_of(model_)) p.push_back(pair);
@@ -76,10 +106,7 @@ class VariantsRun {
                    json_text(options_.ref_mismatch == RefMismatch::skip    ? "skip"
                              : options_.ref_mismatch == RefMismatch::error ? "error"
                                                                            : "use-vcf"));
-    SourceOptions files;
-    files.inputs = {options_.input};
-    files.fasta_ref = options_.reference;
-    const bool kept = keeps_journal(options_.effect.run.keep, files, options_.output);
+    const bool kept = keeps_journal(options_.effect.run.keep, files(), options_.output);
     const OutputRequest request = kept ? own_output(options_.output) : options_.output;
     const std::string type = output_type(
         options_.output, {"vcf", "vcf.gz", "bcf", "tsv", "tsv.gz", "npz", "npy"}, "vcf");
@@ -94,8 +121,13 @@ class VariantsRun {
       spec.name = "features";
       spec.columns = scorer_->feature_columns();
       spec.provenance = json_line(p);
-      features_ = open_matrix(request, spec);
-      if (kept) go_on(p, type);
+      if (!part()) features_ = open_matrix(request, spec);
+      vectors_ = true;
+      Facts facts{{"spec.kind", "vectors"}, {"spec.input", options_.input}};
+      for (auto& fact : facts_of(spec)) {
+        if (fact.first != "spec.kind") facts.push_back(std::move(fact));
+      }
+      if (kept) go_on(p, type, std::move(facts));
       return;
     }
     VariantOutput output;
@@ -108,29 +140,36 @@ class VariantsRun {
         output.contigs.emplace_back(contig, genome_->length(contig));
       }
     }
-    variants_ = open_variants(output, reader_->header());
-    if (kept) go_on(p, type);
+    if (part()) {
+      variant_type(output, reader_->header());  // refuses what merge could not write
+    } else {
+      variants_ = open_variants(output, reader_->header());
+    }
+    if (kept) go_on(p, type, facts_of(output, options_.input));
   }
 
   // The output has its name taken; now its journal, if it has one. What is kept of a record are the
   // numbers alone: the record is read again when the output is written.
-  void go_on(const Provenance& provenance, const std::string& type) {
+  void go_on(const Provenance& provenance, const std::string& type, Facts spec) {
     const KeepOptions& keep = options_.effect.run.keep;
     Facts facts = provenance;
+    for (auto& fact : spec) facts.push_back(std::move(fact));
     facts.emplace_back("type", type);
     facts.emplace_back("index", options_.index);
     facts.emplace_back("sha256 of the input", file_sha256(options_.input));
+    if (part()) facts.emplace_back("records of the input", std::to_string(records_));
     if (!options_.reference.empty()) {
       facts.emplace_back("reference", file_stamp(options_.reference));
     }
     kept_ = std::make_unique<JobJournal>(keep, options_.output, std::move(facts));
     const std::string& mark = kept_->journal().mark();
-    if (mark.empty()) return;
+    finished_ = mark == kFinished;
+    if (mark.empty() || finished_) return;
     place_ = unpack_place(mark);
     unpack_report(place_.report, report_);
     report_.bases = place_.base;
-    report_.records = place_.record;
-    report_.counts["records found finished"] = place_.record;
+    report_.records = place_.record - share_.begin;
+    report_.counts["records found finished"] = report_.records;
   }
 
   // After a block of records: the job may end here.
@@ -143,72 +182,34 @@ class VariantsRun {
 
   void commit() {
     Place place;
-    place.record = report_.records;
+    place.record = share_.begin + report_.records;
     place.base = report_.bases;
     place.report = pack_report(report_);
     kept_->journal().commit(pack_place(place));
   }
 
-  void keep(const Site& site) {
-    Packer out;
-    if (variants_) {
-      for (std::size_t f = 0; f < fields_.size(); ++f) {
-        const FieldValues values = scorer_->value(site, f);
-        out.number(static_cast<std::uint32_t>(values.reals.size()));
-        for (const float v : values.reals) out.number(v);
-        out.number(static_cast<std::uint32_t>(values.integers.size()));
-        for (const std::int32_t v : values.integers) out.number(v);
-        out.number(static_cast<std::uint32_t>(values.texts.size()));
-        for (const std::string& v : values.texts) out.text(v);
-      }
-    } else {
-      out.number(static_cast<std::uint32_t>(site.alleles.size()));
-      for (const Allele& allele : site.alleles) {
-        for (const float v : feature_row(allele)) out.number(v);
-      }
-    }
-    kept_->journal().add(out.bytes());
+  std::vector<FieldValues> values_of(const Site& site) const {
+    std::vector<FieldValues> values;
+    for (std::size_t f = 0; f < fields_.size(); ++f) values.push_back(scorer_->value(site, f));
+    return values;
   }
 
-  FieldValues unpack_values(Unpacker& in) const {
-    FieldValues values;
-    values.reals.resize(in.number<std::uint32_t>());
-    for (float& v : values.reals) v = in.number<float>();
-    values.integers.resize(in.number<std::uint32_t>());
-    for (std::int32_t& v : values.integers) v = in.number<std::int32_t>();
-    values.texts.resize(in.number<std::uint32_t>());
-    for (std::string& v : values.texts) v = in.text();
-    return values;
+  void keep(const Site& site) {
+    if (!vectors_) return kept_->journal().add(kept_values(values_of(site)));
+    std::vector<std::vector<float>> rows;
+    for (const Allele& allele : site.alleles) rows.push_back(feature_row(allele));
+    kept_->journal().add(kept_vectors(rows));
   }
 
   // Everything that was kept, beside the records as they are read once more.
   void write_kept() {
     Journal& journal = kept_->journal();
     if (journal.stored()) commit();
-    const auto again = VariantReader::open(options_.input);
-    VariantRecord record;
-    const auto next = [&] {
-      record = VariantRecord();
-      return again->next(record);
-    };
-    std::vector<FieldValues> values(fields_.size());
-    std::vector<float> row(static_cast<std::size_t>(scorer_->feature_columns()));
-    journal.replay([&](std::string_view frames) {
-      for (Unpacker in(frames); !in.done();) {
-        require(next(), Fault::input, options_.input + ": has changed while it was scored");
-        if (variants_) {
-          for (FieldValues& one : values) one = unpack_values(in);
-          variants_->write(record, values);
-          continue;
-        }
-        const auto alleles = in.number<std::uint32_t>();
-        for (std::uint32_t a = 0; a < alleles; ++a) {
-          for (float& v : row) v = in.number<float>();
-          write_features(record, a, row);
-        }
-      }
-    });
-    require(!next(), Fault::input, options_.input + ": has changed while it was scored");
+    VariantReplay replay =
+        variants_ ? VariantReplay(options_.input, *variants_, fields_.size())
+                  : VariantReplay(options_.input, *features_, scorer_->feature_columns());
+    journal.replay([&](std::string_view frames) { replay(frames); });
+    replay.end();
   }
 
   void add(VariantRecord record) {
@@ -257,14 +258,12 @@ class VariantsRun {
   }
 
   void write(const VariantRecord& record, const Site& site) {
-    if (variants_) {
-      std::vector<FieldValues> values;
-      for (std::size_t f = 0; f < fields_.size(); ++f) values.push_back(scorer_->value(site, f));
-      variants_->write(record, values);
-      return;
-    }
+    if (variants_) return variants_->write(record, values_of(site));
     for (std::size_t a = 0; a < site.alleles.size(); ++a) {
-      write_features(record, a, feature_row(site.alleles[a]));
+      const std::vector<float> row = feature_row(site.alleles[a]);
+      features_->begin_record(allele_label(record, a));
+      features_->rows({row.data(), {1, static_cast<Index>(row.size())}});
+      features_->end_record();
     }
   }
 
@@ -273,15 +272,6 @@ class VariantsRun {
     row.resize(static_cast<std::size_t>(scorer_->feature_columns()), kNoScore);
     if (allele.status != AlleleStatus::ok) std::fill(row.begin(), row.end(), kNoScore);
     return row;
-  }
-
-  void write_features(const VariantRecord& record, std::size_t a, const std::vector<float>& row) {
-    RowLabel label;
-    label.name = record.place() + ":" + record.ref + ":" + record.alts.at(a);
-    label.length = static_cast<Index>(record.ref.size());
-    features_->begin_record(label);
-    features_->rows({row.data(), {1, static_cast<Index>(row.size())}});
-    features_->end_record();
   }
 
   const OpenedModel& model_;
@@ -295,8 +285,12 @@ class VariantsRun {
   std::vector<VariantField> fields_;
   std::unique_ptr<VariantWriter> variants_;
   std::unique_ptr<MatrixWriter> features_;
+  bool vectors_ = false;  // are wanted, not fields
   std::unique_ptr<JobJournal> kept_;
-  Place place_;  // where this run goes on
+  Index records_ = 0;  // of the input, for parts
+  Share share_;        // of them; all by default
+  Place place_;        // where this run goes on
+  bool finished_ = false;
   std::vector<Waiting> waiting_;
   Index waiting_alleles_ = 0;
   std::size_t waiting_bytes_ = 0;

@@ -24,6 +24,7 @@ namespace {
 constexpr std::string_view kMagic = "GSSMJRN1";
 constexpr std::uint32_t kSegmentMagic = 0x31474553;  // "SEG1"
 constexpr std::uint64_t kMostFacts = std::uint64_t{64} << 20;
+constexpr char kBetween = '\x1f';  // items of a list
 
 std::string reason(int code) { return std::generic_category().message(code); }
 
@@ -196,6 +197,22 @@ std::string difference(const Facts& was, const Facts& is) {
   return !out.empty() ? out : !command.empty() ? command : rest;
 }
 
+std::string listed(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += text + kBetween;
+  return out;
+}
+
+std::vector<std::string> items_of(std::string_view fact) {
+  std::vector<std::string> out;
+  while (!fact.empty()) {
+    const std::size_t end = std::min(fact.find(kBetween), fact.size());
+    out.emplace_back(fact.substr(0, end));
+    fact.remove_prefix(std::min(end + 1, fact.size()));
+  }
+  return out;
+}
+
 Resume parse_resume(const std::string& text) {
   if (text == "auto") return Resume::automatic;
   if (text == "never") return Resume::never;
@@ -210,6 +227,8 @@ std::string journal_path(const std::string& output) {
 }
 
 Journal::Journal(JournalRequest request) : request_(std::move(request)) {
+  // Once, and untouched until it is used: growing by doubling would hold three times a segment.
+  pending_.reserve(kSegment + kSegment / 4);
   try {
     open_existing();
   } catch (...) {
@@ -303,18 +322,22 @@ bool Journal::due() const {
   return pending_.size() >= kSegment || age.count() >= request_.interval;
 }
 
-void Journal::write_all(std::string_view bytes) {
+// Two pieces in a row: a segment's frames need not be copied behind its head.
+void Journal::write_all(std::string_view first, std::string_view second) {
   std::uint64_t at = end_;
-  while (!bytes.empty()) {
-    const ssize_t n = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      const int code = n < 0 ? errno : ENOSPC;
-      static_cast<void>(!::ftruncate(descriptor_, static_cast<off_t>(end_)));
-      refuse(request_.path + ": " + reason(code), end_ > first_);
+  for (std::string_view bytes : {first, second}) {
+    while (!bytes.empty()) {
+      const ssize_t n =
+          ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(at));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+        const int code = n < 0 ? errno : ENOSPC;
+        static_cast<void>(!::ftruncate(descriptor_, static_cast<off_t>(end_)));
+        refuse(request_.path + ": " + reason(code), end_ > first_);
+      }
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+      at += static_cast<std::uint64_t>(n);
     }
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-    at += static_cast<std::uint64_t>(n);
   }
   while (::fdatasync(descriptor_) != 0) {
     if (errno == EINTR) continue;
@@ -339,7 +362,7 @@ void Journal::create() {
   put_little(header, static_cast<std::uint64_t>(facts.size()));
   header += facts;
   put_little(header, crc_of(facts));
-  write_all(header);
+  write_all(header, {});
   first_ = end_;
   sync_folder_of(request_.path);
 }
@@ -352,11 +375,10 @@ void Journal::commit(std::string_view mark) {
   head.mark_crc = crc_of(mark);
   head.frames_crc = crc_of(pending_);
   head.self = head_crc(head);
-  std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
-  bytes += mark;
-  bytes += pending_;
+  std::string front(reinterpret_cast<const char*>(&head), sizeof head);
+  front += mark;
   const std::uint64_t begin = end_;
-  write_all(bytes);
+  write_all(front, pending_);
   if (mark_.size() >= kLongMark) {
     static_cast<void>(::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                   static_cast<off_t>(mark_at_), static_cast<off_t>(mark_.size())));

@@ -27,6 +27,11 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 // "window was 4096, is 2048; ..."; empty: the same.
 std::string difference(const Facts& was, const Facts& is);
 
+// Several texts as the value of one fact, and back. They hold no line breaks and no unit
+// separators.
+std::string listed(const std::vector<std::string>& texts);
+std::vector<std::string> items_of(std::string_view fact);
+
 enum class Resume { automatic, never, require };
 Resume parse_resume(const std::string& text);  // auto, never, require; Fault::usage
 
@@ -42,7 +47,7 @@ std::string journal_path(const std::string& output);
 
 class Journal {
  public:
-  static constexpr std::size_t kSegment = std::size_t{16} << 20;
+  static constexpr std::size_t kSegment = std::size_t{8} << 20;
 
   // Goes on with what is there if its facts are the same. Throws Fault::input where they are not,
   // or the file is no journal; Fault::output where another process has it open; Fault::missing with
@@ -77,7 +82,7 @@ class Journal {
   void open_existing();
   void read_header(std::uint64_t size);
   void scan(std::uint64_t size);
-  void write_all(std::string_view bytes);
+  void write_all(std::string_view first, std::string_view second);
   [[noreturn]] void refuse(const std::string& why, bool kept = false) const;
 
   JournalRequest request_;

@@ -5,11 +5,10 @@
 #include "kernels/core/dtype.h"
 #include "kernels/core/error.h"
 #include "libgenossm/output/frames.h"
+#include "libgenossm/output/matrix_frames.h"
 
 namespace genossm {
 namespace {
-
-constexpr char kBegin = 'B', kRows = 'R', kEnd = 'E';
 
 std::size_t bytes_per(Element element) { return element == Element::f32 ? 4 : 2; }
 
@@ -21,7 +20,7 @@ KeptMatrix::KeptMatrix(std::unique_ptr<MatrixWriter> file, const MatrixSpec& spe
 void KeptMatrix::begin_record(const RowLabel& label) {
   encoder_.begin_record(label.name);
   Packer frame;
-  frame.number(kBegin);
+  frame.number(MatrixFrame::kBegin);
   pack_label(frame, label);
   journal_.add(frame.bytes());
 }
@@ -30,11 +29,11 @@ void KeptMatrix::begin_record(const RowLabel& label) {
 void KeptMatrix::rows(View<const float, 2> rows) {
   const Index n = rows.extent[0];
   if (n == 0) return;
-  journal_.add(Packer().number(kRows).number(n).bytes());
+  journal_.add(Packer().number(MatrixFrame::kRows).number(n).bytes());
   for (Index i = 0; i < n; ++i) journal_.add(encoder_.encode(rows.row(i), spec_.columns));
 }
 
-void KeptMatrix::end_record() { journal_.add(Packer().number(kEnd).bytes()); }
+void KeptMatrix::end_record() { journal_.add(Packer().number(MatrixFrame::kEnd).bytes()); }
 
 void KeptMatrix::finish() {
   if (!file_) return;
@@ -50,10 +49,10 @@ void MatrixReplay::operator()(std::string_view frames) {
   row_.resize(columns);
   while (!in.done()) {
     switch (in.number<char>()) {
-      case kBegin:
+      case MatrixFrame::kBegin:
         to_.begin_record(unpack_label(in));
         break;
-      case kRows: {
+      case MatrixFrame::kRows: {
         const auto n = in.number<Index>();
         for (Index i = 0; i < n; ++i) {
           const std::string_view bytes = in.take(columns * bytes_per(spec_.element));
@@ -70,9 +69,22 @@ void MatrixReplay::operator()(std::string_view frames) {
         }
         break;
       }
-      case kEnd:
+      case MatrixFrame::kEnd:
         to_.end_record();
         break;
+      case MatrixFrame::kStanding:
+        require(chunks_ != nullptr, Fault::input, "rows of a part stand in no chunks of this type");
+        chunks_->standing_rows(in.number<Index>());
+        break;
+      case MatrixFrame::kChunk: {
+        require(chunks_ != nullptr, Fault::input, "a part has chunks, and this type has none");
+        StandingChunk chunk;
+        chunk.number = in.number<Index>();
+        chunk.bytes = in.number<std::uint64_t>();
+        chunk.crc = in.number<std::uint32_t>();
+        chunks_->standing_chunk(chunk, folder_);
+        break;
+      }
       default:
         fail(Fault::input, "the journal was written by another version of genossm");
     }

@@ -6,6 +6,7 @@
 #include "libgenossm/output/elements.h"
 #include "libgenossm/output/journal.h"
 #include "libgenossm/output/writer.h"
+#include "libgenossm/output/zarr_shard.h"
 
 namespace genossm {
 
@@ -31,11 +32,16 @@ class KeptMatrix final : public MatrixWriter {
 class MatrixReplay {
  public:
   MatrixReplay(MatrixWriter& to, const MatrixSpec& spec) : to_(to), spec_(spec) {}
+  // Of a part some of whose chunks stand in `folder`.
+  MatrixReplay(ChunkedMatrix& to, const MatrixSpec& spec, std::string folder)
+      : to_(to), chunks_(&to), spec_(spec), folder_(std::move(folder)) {}
   void operator()(std::string_view frames);
 
  private:
   MatrixWriter& to_;
+  ChunkedMatrix* chunks_ = nullptr;
   MatrixSpec spec_;
+  std::string folder_;
   std::vector<float> row_;
 };
 

@@ -15,25 +15,6 @@ constexpr char kBegin = 'B', kRows = 'V', kEnd = 'E', kLine = 'L';
   fail(Fault::input, "the journal was written by another version of genossm");
 }
 
-// Lists in one line; names hold no line breaks and no unit separators.
-constexpr char kBetween = '\x1f';
-
-std::string joined(const std::vector<std::string>& texts) {
-  std::string out;
-  for (const std::string& text : texts) out += text + kBetween;
-  return out;
-}
-
-std::vector<std::string> split(std::string_view text) {
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(kBetween), text.size());
-    out.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return out;
-}
-
 }  // namespace
 
 void KeptTracks::begin_record(const RowLabel& label) {
@@ -132,26 +113,28 @@ Facts facts_of(const TrackSpec& spec) {
     contigs.push_back(std::to_string(length));
   }
   return {{"spec.kind", "tracks"},
-          {"spec.tracks", joined(spec.tracks)},
+          {"spec.tracks", listed(spec.tracks)},
           {"spec.ids", spec.ids ? "1" : "0"},
-          {"spec.contigs", joined(contigs)},
+          {"spec.contigs", listed(contigs)},
           {"spec.input", spec.input},
           {"spec.reference", spec.reference},
           {"spec.version", spec.version},
           {"spec.command", spec.command},
+          {"spec.assembly", spec.assembly},
           {"spec.provenance", spec.provenance}};
 }
 
 TrackSpec track_spec(const Part& part) {
   TrackSpec spec;
-  spec.tracks = split(part.fact("spec.tracks"));
+  spec.tracks = items_of(part.fact("spec.tracks"));
   spec.ids = part.fact("spec.ids") == "1";
   spec.input = part.fact("spec.input");
   spec.reference = part.fact("spec.reference");
   spec.version = part.fact("spec.version");
   spec.command = part.fact("spec.command");
+  spec.assembly = part.fact("spec.assembly");
   spec.provenance = part.fact("spec.provenance");
-  const std::vector<std::string> contigs = split(part.fact("spec.contigs"));
+  const std::vector<std::string> contigs = items_of(part.fact("spec.contigs"));
   for (std::size_t i = 0; i + 1 < contigs.size(); i += 2) {
     const std::string& text = contigs[i + 1];
     Index length = 0;
@@ -162,9 +145,11 @@ TrackSpec track_spec(const Part& part) {
 }
 
 Facts facts_of_table(const std::vector<std::string>& header_lines) {
-  return {{"spec.kind", "table"}, {"spec.header", joined(header_lines)}};
+  return {{"spec.kind", "table"}, {"spec.header", listed(header_lines)}};
 }
 
-std::vector<std::string> table_header(const Part& part) { return split(part.fact("spec.header")); }
+std::vector<std::string> table_header(const Part& part) {
+  return items_of(part.fact("spec.header"));
+}
 
 }  // namespace genossm

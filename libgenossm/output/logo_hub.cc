@@ -51,7 +51,7 @@ class LogoHub final : public TrackWriter {
     text("hub.txt",
          "hub genossm\nshortLabel genossm\nlongLabel What the model expects at each "
          "base\ngenomesFile genomes.txt\nemail nobody@localhost\n");
-    text("genomes.txt", "genome genome\ntrackDb trackDb.txt\n");
+    text("genomes.txt", "genome " + spec_.assembly + "\ntrackDb trackDb.txt\n");
     std::string tracks =
         "track genossm\ntype bigWig\ncontainer multiWig\nshortLabel genossm\nlongLabel Logo of the "
         "prediction, bits\naggregate stacked\nviewLimits 0:2\nautoScale off\nmaxHeightPixels "

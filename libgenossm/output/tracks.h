@@ -25,6 +25,7 @@ struct TrackSpec {
   std::vector<std::pair<std::string, Index>> contigs;
   std::string input, reference;  // bam: the file whose reads are written again
   std::string version, command;  // bam: for the @PG line; empty: none
+  std::string assembly;          // hub: what genome browsers call the reference
 };
 
 struct TrackRows {

@@ -71,8 +71,7 @@ std::string vcf_line(const VariantRecord& record) {
          (alts.empty() ? "." : alts) + "\t.\t.\t.";
 }
 
-std::unique_ptr<VariantWriter> open_variants(const VariantOutput& output,
-                                             const VariantHeader& header) {
+std::string variant_type(const VariantOutput& output, const VariantHeader& header) {
   const char* same = header.format == VariantFormat::table ? "tsv"
                      : header.format == VariantFormat::bcf ? "bcf"
                                                            : "vcf";
@@ -92,6 +91,12 @@ std::unique_ptr<VariantWriter> open_variants(const VariantOutput& output,
       fail(Fault::usage, "--write-index=tbi: BCF is indexed by csi");
     }
   }
+  return type;
+}
+
+std::unique_ptr<VariantWriter> open_variants(const VariantOutput& output,
+                                             const VariantHeader& header) {
+  const std::string type = variant_type(output, header);
   if (type == "bcf") return write_bcf(output, header);
   if (type.starts_with("vcf")) return write_vcf(output, header, type == "vcf.gz");
   return write_variant_table(output, header, type == "tsv.gz");

@@ -52,6 +52,9 @@ class VariantWriter {
   virtual void finish() = 0;
 };
 
+// The type that is written; nothing is opened. Throws Fault::usage.
+std::string variant_type(const VariantOutput& output, const VariantHeader& header);
+
 // Types vcf, vcf.gz, bcf, tsv, tsv.gz; a path without a known suffix and standard output are what
 // was read. Throws Fault::usage, Fault::output.
 std::unique_ptr<VariantWriter> open_variants(const VariantOutput& output,

@@ -3,7 +3,9 @@
 GENOSSM_KILLS: how many SIGKILLs each kind of output must survive [6].
 """
 import ctypes
+import gzip
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -112,6 +114,16 @@ class Resume(Case):
 
     def test_kill_big_wig(self):
         self.kill_often("track.bw", "score", *self.region(40000))
+
+    def test_kill_both_strands(self):
+        # Inside a record, where the windows of both strands have come back.
+        words = ("score", *self.region(20000), "--window", 2000, "--strand", "avg", "--track", "logp,entropy")
+        resumed = self.kill_often("both.tsv", *words)
+        self.assertGreater(resumed, 0)
+        self.interrupted(*words, "--chunk", 100, out="o.tsv")
+        done = self.good(*words, "-o", "o.tsv", "--resume", "require", "--summary", "s.json")
+        self.assertLess(json.loads(self.path("s.json").read_text())["windows"], 2 * 11, done.stderr)
+        self.assertEqual(digest(self.path("o.tsv")), digest(self.path("both.tsv")))
 
     def test_kill_vcf(self):
         self.kill_often("effects.vcf.gz", "variants", TINY / "human_reads.vcf.gz", "-f",
@@ -350,6 +362,134 @@ class Shards(Case):
     def test_bases(self):
         self.shards(4, "a.npy", "embed", "-f", GENOME, "-r", "lambda:1-3000,phix174", "--window", "512",
                     "--layer", "1", "--pool", "none")
+
+    # 2,304 columns: a chunk of a Zarr store has 455 rows.
+    WIDE = ("--layer", "0,1,2,3,4,5,6,7,8", "--window", "512")
+
+    def store(self, name):
+        """The folder of the parts' chunks, and the names of what is in it."""
+        (folder,) = self.folder.glob(name + ".shards-*")
+        return folder, sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+    def test_zarr_chunks(self):
+        """Parts write whole chunks into one store, each its own; merge adds what lies across borders."""
+        words = ("embed", "-f", GENOME, "-r", "lambda:1-2500,phix174:1-300", *self.WIDE, "--pool", "none")
+        self.good(*words, "-o", "ref.zarr")
+        rows = 455
+        whole = [f"embeddings/{k}.0" for k in range(2800 // rows + 1)]
+        written = set()
+        for i in (2, 3, 1):
+            self.good(*words, "-o", "o.zarr", "--shard", f"{i}/3", "--progress", "none")
+            folder, files = self.store("o.zarr")
+            now = set(files) - written
+            self.assertGreaterEqual(len(now), 1)
+            written |= now
+            # Labels and the two ends: no more than two chunks without their compression.
+            self.assertLess(self.path(f"o.zarr.shard-{i}-of-3").stat().st_size, 2 * rows * 2304 * 4 + 20000)
+        self.assertFalse(self.path("o.zarr").exists())
+        self.assertLess(written, set(whole))
+        self.assertGreaterEqual(len(written), len(whole) - 3)
+        for name in written:
+            self.assertEqual((folder / name).read_bytes(), self.path(f"ref.zarr/{name}").read_bytes())
+
+        # Nothing is believed that is not as the part left it.
+        first = folder / min(written)
+        good = first.read_bytes()
+        first.unlink()
+        self.refused(4, "merge", "-o", "o.zarr", says=["is missing", first.name])
+        for bad in (good[:-1], good[:-1] + bytes([good[-1] ^ 1]), good + b"x", b""):
+            first.write_bytes(bad)
+            self.refused(3, "merge", "-o", "o.zarr", says=["is damaged", first.name])
+        first.write_bytes(good)
+        self.good("merge", "-o", "o.zarr")
+        self.assertEqual(digest(self.path("o.zarr")), digest(self.path("ref.zarr")))
+        # A part that is made again leaves the store that stands alone.
+        for i in (1, 2, 3):
+            self.good(*words, "-o", "o.zarr", "--shard", f"{i}/3", "--force", "--progress", "none")
+        self.assertEqual(digest(self.path("o.zarr")), digest(self.path("ref.zarr")))
+        self.good("merge", "-o", "o.zarr", "--force", "--remove")
+        self.assertEqual(digest(self.path("o.zarr")), digest(self.path("ref.zarr")))
+        self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["o.zarr", "ref.zarr"])
+
+    def test_zarr_of_more_kinds(self):
+        """Rows are counted in the same way whatever makes them: bases, bins, records; empty ones too."""
+        self.write("in.fa", "".join(f">r{i}\n{'ACGTTGCA' * (i % 5)}\n" for i in range(1300)))
+        for name, n, words in (
+            ("r.zarr", 2, ("in.fa", *self.WIDE, "--pool", "mean", "--dtype", "f16")),
+            ("b.zarr", 4, ("-f", GENOME, "-r", "lambda:1-2500,phix174:1-300", *self.WIDE, "--pool", "bins:2")),
+            ("e.zarr", 3, ("in.fa", *self.WIDE, "--pool", "none", "--dtype", "f16")),
+        ):
+            with self.subTest(name):
+                self.shards(n, name, "embed", *words)
+
+    def test_zarr_parts_are_killed(self):
+        words = ("embed", "-f", GENOME, "-r", "lambda:1-2500,phix174:1-300", *self.WIDE, "--pool", "none")
+        begin = time.monotonic()
+        self.good(*words, "-o", "ref.zarr", "-@", "1")
+        whole = time.monotonic() - begin
+        chance = random.Random("zarr parts")
+        kills = rounds = 0
+        while True:
+            rounds += 1
+            self.assertLess(rounds, 40 * KILLS + 100, "the parts never end")
+            open_parts = [i for i in (1, 2) if not self.path(f"o.zarr.shard-{i}-of-2").exists()
+                          or self.path(f"o.zarr.shard-{i}-of-2.genossm-journal").exists()]
+            if not open_parts:
+                self.good("merge", "-o", "o.zarr", "--remove")
+                self.assertEqual(digest(self.path("o.zarr")), digest(self.path("ref.zarr")))
+                self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["o.zarr", "ref.zarr"])
+                if kills >= KILLS:
+                    break
+                remove(self.path("o.zarr"))
+                continue
+            # Both at once, killed at the same moment.
+            runs = [subprocess.Popen([GENOSSM, *map(str, words), "-o", "o.zarr", "--shard", f"{i}/2", *OFTEN],
+                                     cwd=self.folder, stderr=subprocess.PIPE) for i in open_parts]
+            time.sleep(chance.uniform(0, whole * (0.5 + rounds / 40)))
+            for run in runs:
+                run.kill()
+                kills += run.wait() == -signal.SIGKILL
+                self.assertIn(run.returncode, (0, -signal.SIGKILL), run.stderr.read().decode())
+                run.stderr.close()
+
+    def test_variants(self):
+        plain = (TINY / "human_reads.vcf.gz", "-f", TINY / "human_reads.ref.fa")
+        human = (*plain, "--window", "128")
+        self.good("variants", *human, "-o", "in.bcf", "--no-version")
+        self.write("in.tsv", "chrom\tpos\tref\talt\n" + "".join(
+            f"{line.split()[0]}\t{line.split()[1]}\t{line.split()[3]}\t{line.split()[4]}\n"
+            for line in gzip.decompress((TINY / "human_reads.vcf.gz").read_bytes()).decode().splitlines()
+            if not line.startswith("#")))
+        from_bcf = ("in.bcf", *human[1:])
+        from_table = ("in.tsv", *human[1:])
+        for name, n, words in (
+            ("a.vcf", 3, human), ("b.vcf.gz", 4, (*human, "-W=tbi")), ("c.bcf", 2, (*human, "-W")),
+            ("d.tsv", 5, human), ("e.tsv.gz", 2, from_table), ("f.vcf", 3, from_bcf), ("g.bcf", 3, from_bcf),
+            ("h.vcf.gz", 2, from_table), ("i.npz", 3, (*human, "--score", "embdist")),
+            # Neighbours share what they compute; across a border they do not.
+            ("j.bcf", 20, (*plain, "--score", "next")), ("k.vcf", 4, (*human, "--score", "llr")),
+        ):
+            with self.subTest(name):
+                self.shards(n, name, "variants", *words, numbers=random.Random(name).sample(range(1, n + 1), n))
+                for index in self.folder.glob(name + ".?[bs]i"):
+                    self.assertEqual(digest(index), digest(self.path("ref-of-" + index.name)))
+
+    def test_variants_that_moved(self):
+        shutil.copy(TINY / "human_reads.vcf.gz", self.path("in.vcf.gz"))
+        words = ("variants", "in.vcf.gz", "-f", TINY / "human_reads.ref.fa", "--window", "64")
+        self.good(*words, "-o", "ref.vcf")
+        self.refused(2, *words, "-o", "o.vcf", "-W", "--shard", "1/2", says="cannot be indexed")
+        self.refused(2, *words, "--shard", "1/2", says="stream")
+        self.good(*words, "-o", "o.vcf", "--shard", "1/2")
+        self.refused(4, "merge", "-o", "o.vcf", says="part 2 of 2 is missing")
+        self.good(*words, "-o", "o.vcf", "--shard", "2/2", "--score", "embdist")
+        self.refused(3, "merge", "-o", "o.vcf", says="another job")
+        self.good(*words, "-o", "o.vcf", "--shard", "2/2", "--force")
+        self.path("in.vcf.gz").rename(self.path("elsewhere.vcf.gz"))
+        self.refused(4, "merge", "-o", "o.vcf", says=["in.vcf.gz", "--input"])
+        self.refused(3, "merge", "-o", "o.vcf", "--input", TINY / "human_reads.ref.fa", says="SHA-256")
+        self.good("merge", "-o", "o.vcf", "--input", "elsewhere.vcf.gz")
+        self.assertEqual(digest(self.path("o.vcf")), digest(self.path("ref.vcf")))
 
     def test_shard_is_resumed(self):
         words = ("score", "-f", GENOME, "-r", "yeast_XVI_669133_734668:1-20000,phix174", "--window", "2000")

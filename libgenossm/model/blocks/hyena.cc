@@ -57,8 +57,8 @@ class Hyena final : public WholeMixer {
 
   Index kept() const override { return O_ * D_; }
   // The trunk, the taps of the fewest channels, and two complex numbers a lane and element of a
-  // transform, which is at most a quarter longer than the sequence.
-  Index row_floats() const override { return H_ + kLeastChannels + 5 * long_conv_lanes(); }
+  // transform, which is at most a quarter longer than the sequence, and its twiddle.
+  Index row_floats() const override { return H_ + kLeastChannels + 5 * long_conv_lanes() + 3; }
   Index fixed_floats() const override { return kTapFloats; }
   Index scratch_columns() const override { return (O_ + 3) * D_; }
   Index carried() const override { return (W_ - 1) * (O_ + 1) * D_; }
