@@ -10,7 +10,8 @@ genossm_build_packages=(
 )
 # What the tests need beside it.
 genossm_test_packages=(libgtest-dev samtools bcftools python3 python3-numpy
-  python3-h5py python3-anndata python3-zarr python3-pybigwig)
+  python3-h5py python3-anndata python3-zarr python3-pybigwig
+  snakemake slurm-wlm munge lintian dpkg-dev file)
 
 genossm_install() {
   local missing=() package

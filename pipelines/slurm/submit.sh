@@ -6,7 +6,7 @@ usage: submit.sh [options] -- COMMAND [genossm options] -o OUT
 
   bash pipelines/slurm/submit.sh -n 8 -c 4 -t 4:00:00 -- embed -f hg38.fa -r chr20 --pool bins:128 -o chr20.h5ad
 
-COMMAND is embed or score. Each task of the array does one part (--shard), then merge makes OUT of the parts; it
+COMMAND is embed, score or variants. Each task of the array does one part (--shard), then merge makes OUT of the parts; it
 has the bytes of the undivided run. A task that comes near its time limit is told so (SIGTERM), keeps what is
 finished, goes back into the queue and goes on there. The same command again goes on with what was killed.
 
@@ -53,8 +53,8 @@ for number in "$parts" "$cpus" "$warning" "$restarts" "${at_once:-1}"; do
 done
 [ "$parts" -ge 1 ] || refuse "-n $parts: there must be one part at least"
 case ${1:-} in
-  embed | score) ;;
-  *) refuse "${1:-nothing} after --: embed and score can be shared out. See submit.sh -h" ;;
+  embed | score | variants) ;;
+  *) refuse "${1:-nothing} after --: embed, score and variants can be shared out. See submit.sh -h" ;;
 esac
 
 out=

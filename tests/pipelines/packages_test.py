@@ -142,5 +142,35 @@ class Installed(Case):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
+class Recipes(Case):
+    def test_version(self):
+        """Every recipe and module names the version that is built here."""
+        version = cached("CMAKE_PROJECT_VERSION")
+        short = version.rsplit(".", 1)[0]
+        folder = SOURCE / "pipelines"
+        said = {
+            "conda/recipe.yaml": (rf'^  version: "(.*)"$', version),
+            "nextflow/nextflow.config": (r"^    version +=  *'(.*)'$", version),
+            "containers/Dockerfile": (r"-t genossm:([\d.]+)", version),
+            "containers/genossm-cuda.def": (r"^From: genossm:([\d.]+)-cuda$", version),
+            "snakemake/workflow/envs/genossm.yaml": (r"genossm =(.*)$", short),
+        }
+        for path in folder.glob("nextflow/modules/genossm/*/main.nf"):
+            said[str(path.relative_to(folder))] = (r'container "genossm:(.*)"$', version)
+        for path in [*folder.glob("nextflow/modules/genossm/*/environment.yml"), *folder.glob("snakemake/wrappers/*/environment.yaml")]:
+            said[str(path.relative_to(folder))] = (r"genossm ?=(.*)$", short)
+        self.assertEqual(len(said), 23)
+        for name, (pattern, wanted) in said.items():
+            found = re.findall(pattern, (folder / name).read_text(), re.MULTILINE)
+            self.assertEqual(set(found), {wanted}, name)
+
+    def test_scripts_parse(self):
+        need("bash")
+        scripts = list((SOURCE / "pipelines").rglob("*.sh"))
+        self.assertGreater(len(scripts), 5)
+        for path in scripts:
+            run("bash", "-n", path)
+
+
 if __name__ == "__main__":
     main()

@@ -53,6 +53,16 @@ class Slurm(Case):
         self.same("out.h5ad", "one.h5ad")
         self.assertEqual(self.left(), [])
 
+    def test_variants(self):
+        job = ("variants", TINY / "human_reads.vcf.gz", "-f", TINY / "human_reads.ref.fa", "--window", "256", "-W=csi")
+        self.good(*job, "-o", "one.vcf.gz")
+        array, merge = self.submit("-n", 2, "-c", 1, "-m", "500M", "-t", "10:00", "--", *job, "-o", "out.vcf.gz")
+        (row,) = self.slurm.wait_for(array, merge)
+        self.assertEqual(row["JobState"], "COMPLETED", self.logs())
+        self.same("out.vcf.gz", "one.vcf.gz")
+        self.same("out.vcf.gz.csi", "one.vcf.gz.csi")
+        self.assertEqual(self.left(), [])
+
     def test_time_limit(self):
         """A task is told before its limit, goes back into the queue, goes on, and merge waits for it."""
         job = ("score", "-f", GENOME, "-r", "lambda:1-12000", "--window", "2048")
@@ -113,8 +123,8 @@ class Usage(Case):
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_refusals(self):
-        self.refused("embed and score can be shared out", "-n", "2")
-        self.refused("embed and score can be shared out", "--", "variants", "in.vcf", "-o", "out.vcf")
+        self.refused("embed, score and variants can be shared out", "-n", "2")
+        self.refused("embed, score and variants can be shared out", "--", "classify", "in.fa", "-o", "out.tsv")
         self.refused("no -o OUT", "--", "embed", "in.fa")
         self.refused("parts are files", "--", "embed", "in.fa", "-o", "-")
         self.refused("is set by the job", "--", "embed", "in.fa", "-o", "a.npy", "-@", "3")
