@@ -17,7 +17,7 @@ class Help(Case):
 
     def options(self, command):
         """Long names in the help of a command."""
-        return set(re.findall(r"^  (?:-[^\s-]\S*,)?(--[a-z][a-z-]+)", self.good(command, "--help").stdout.decode(), re.M))
+        return set(re.findall(r"^  (?:-[^\s-]\S*,)?(--[a-z][a-z0-9-]+)", self.good(command, "--help").stdout.decode(), re.M))
 
     def test_did_you_mean(self):
         for wrong, right in (("embd", "embed"), ("scroe", "score"), ("varients", "variants"), ("doc", "doctor"),
