@@ -50,6 +50,7 @@ class Help(Case):
         embed = pages["genossm-embed.1"].read_text()
         for option in self.options("embed"):
             self.assertIn(option.replace("-", "\\-"), embed)
+        self.assertEqual([name for name, page in pages.items() if "EXAMPLES" in page.read_text()], ["genossm.1"])
         if shutil.which("man") is None:
             self.skipTest("no man here to read them with")
         for path in pages.values():
