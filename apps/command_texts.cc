@@ -7,7 +7,7 @@ CommandText text_of(const CLI::App& app, bool root) {
   CommandText out;
   out.name = root ? "" : app.get_name();
   out.about = app.get_description();
-  out.footer = app.get_footer();
+  if (root) out.footer = app.get_footer();  // which commands inherit
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_group().empty()) continue;  // hidden
     OptionText text;

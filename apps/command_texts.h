@@ -18,7 +18,8 @@ struct OptionText {
 
 struct CommandText {
   std::string name;  // "" for the program itself
-  std::string about, footer;
+  std::string about;
+  std::string footer;  // of the program itself
   std::vector<OptionText> options;
 };
 

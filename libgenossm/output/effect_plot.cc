@@ -26,6 +26,12 @@ std::string colour(double share) {
   return text;
 }
 
+std::string rounded(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f", value);
+  return text;
+}
+
 class Drawing {
  public:
   explicit Drawing(const EffectPlot& plot)
@@ -74,13 +80,11 @@ class Drawing {
     svg_.line(kLeft, middle, x_of(plot_.bases.size()), middle, "#888888");
     svg_.text(4, middle - 30, "loss", "fill=\"#444444\"");
     for (std::size_t i = 0; i < plot_.bases.size(); ++i) {
-      // A letter of 10 units is about 7.3 tall; it hangs below the line where changes are likelier.
+      // It hangs below the line where changes are likelier.
       const double share = loss(i) / tallest;
-      const double scale = share * kLogo * (share > 0 ? 0.75 : 0.25) / 7.3;
-      svg_.text(0, 0, std::string(1, plot_.bases[i]),
-                "transform=\"translate(" + std::to_string(x_of(i) + kCell / 2) + ',' +
-                    std::to_string(middle) + ") scale(1.3," + std::to_string(scale) +
-                    ")\" text-anchor=\"middle\" fill=\"" + base_colour(plot_.bases[i]) + '"');
+      const double tall = std::abs(share) * kLogo * (share > 0 ? 0.75 : 0.25);
+      svg_.letter(x_of(i) + 0.06 * kCell, share > 0 ? middle - tall : middle, 0.88 * kCell, tall,
+                  plot_.bases[i]);
     }
   }
 
@@ -96,8 +100,8 @@ class Drawing {
       }
     }
     svg_.text(kLeft, map_top() - 8,
-              "red: less likely than the reference, down to " + Axis::label(-largest_) +
-                  "; blue: more, up to " + Axis::label(largest_),
+              "red: less likely than the reference, down to -" + rounded(largest_) +
+                  "; blue: more, up to " + rounded(largest_),
               "fill=\"#444444\"");
   }
 

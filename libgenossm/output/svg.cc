@@ -108,6 +108,28 @@ void Svg::polygon(const std::vector<std::pair<double, double>>& points, const st
   out_ += "<polygon points=\"" + points_text(points) + "\" fill=\"" + colour + "\"/>\n";
 }
 
+void Svg::letter(double x, double y, double width, double height, char base) {
+  // In a box of 1 by 1, from the top left.
+  const char* shape = "M0,1V0H.24L.78,.68V0H1V1H.76L.22,.32V1Z";
+  if (base == 'A') shape = "M0,1L.38,0H.62L1,1H.78L.7,.78H.3L.22,1ZM.36,.61H.64L.5,.2Z";
+  if (base == 'T') shape = "M0,0H1V.17H.61V1H.39V.17H0Z";
+  if (base == 'C') {
+    shape =
+        "M1,.3C1,.1 .78,0 .52,0C.2,0 0,.2 0,.5C0,.8 .2,1 .52,1C.78,1 1,.9 1,.7L.78,.66"
+        "C.76,.78 .66,.84 .52,.84C.32,.84 .22,.7 .22,.5C.22,.3 .32,.16 .52,.16"
+        "C.66,.16 .76,.22 .78,.34Z";
+  }
+  if (base == 'G') {
+    shape =
+        "M1,.3C1,.1 .78,0 .52,0C.2,0 0,.2 0,.5C0,.8 .2,1 .54,1C.74,1 .9,.94 1,.86V.47H.54V.62"
+        "H.79V.78C.73,.82 .64,.84 .54,.84C.33,.84 .22,.7 .22,.5C.22,.3 .32,.16 .52,.16"
+        "C.66,.16 .76,.22 .79,.33Z";
+  }
+  out_ += "<path d=\"" + std::string(shape) + "\" fill-rule=\"evenodd\" transform=\"translate(" +
+          number(x) + ',' + number(y) + ") scale(" + number(width) + ',' + number(height) +
+          ")\" fill=\"" + base_colour(base) + "\"/>\n";
+}
+
 std::string Svg::finish() { return std::move(out_ += "</svg>\n"); }
 
 double text_width(const std::string& text, double size) {

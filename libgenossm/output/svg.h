@@ -22,6 +22,9 @@ class Svg {
               const std::string& more = "");
   void polyline(const std::vector<std::pair<double, double>>& points, const std::string& colour,
                 const std::string& more = "");
+  // A, C, G, T, and N for every other, as a shape that fills the box: text that is stretched comes
+  // out otherwise in every viewer.
+  void letter(double x, double y, double width, double height, char base);
   void polygon(const std::vector<std::pair<double, double>>& points, const std::string& colour);
 
   std::string finish();  // the whole document; call once

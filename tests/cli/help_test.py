@@ -17,7 +17,7 @@ class Help(Case):
 
     def options(self, command):
         """Long names in the help of a command."""
-        return set(re.findall(r"^  (?:-[^\s-]\S*,)?(--[a-z][a-z-]+)", self.good(command, "--help").stdout.decode(), re.M))
+        return set(re.findall(r"^  (?:-[^\s-]\S*,)?(--[a-z][a-z0-9-]+)", self.good(command, "--help").stdout.decode(), re.M))
 
     def test_did_you_mean(self):
         for wrong, right in (("embd", "embed"), ("scroe", "score"), ("varients", "variants"), ("doc", "doctor"),
@@ -50,6 +50,7 @@ class Help(Case):
         embed = pages["genossm-embed.1"].read_text()
         for option in self.options("embed"):
             self.assertIn(option.replace("-", "\\-"), embed)
+        self.assertEqual([name for name, page in pages.items() if "EXAMPLES" in page.read_text()], ["genossm.1"])
         if shutil.which("man") is None:
             self.skipTest("no man here to read them with")
         for path in pages.values():

@@ -118,7 +118,7 @@ class Plots(Case):
         self.assertIn("no values", self.texts(self.drawn("s.svg")))
 
     def test_mutate(self):
-        self.good("mutate", "-f", TINY / "genomes.fa.gz", "-r", "lambda:2009-2040", "-o", "m.npz", "--plot", "m.svg", "-q")
+        self.good("mutate", "-f", TINY / "genomes.fa.gz", "-r", "lambda:2009-2012", "-o", "m.npz", "--plot", "m.svg", "-q")
         words = self.texts(self.drawn("m.svg"))
         self.assertIn("2010", words)
         self.assertNotIn("2009", words)  # it would lie on the next
