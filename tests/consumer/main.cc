@@ -1,5 +1,5 @@
-// consumer MODEL_FOLDER IN.fa OUT.tsv: one op by itself, then the likelihoods of a file by a job. Ends with 0 where
-// the op gave what its formula says.
+// consumer MODEL_FOLDER IN.fa OUT.tsv: one op by itself, then the likelihoods of a file by a job.
+// Ends with 0 where the op gave what its formula says.
 #include <cmath>
 #include <exception>
 #include <iostream>
