@@ -1,5 +1,7 @@
 # What a user of the build may choose.
 include(GNUInstallDirs)
+# What an install() does not say otherwise of belongs to the program, not to the library for others.
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME runtime)
 set(GENOSSM_INSTALL_INCLUDE ${CMAKE_INSTALL_INCLUDEDIR}/genossm)
 include(CMakeDependentOption)
 include(GNUInstallDirs)  # before the program, which knows where its models will lie

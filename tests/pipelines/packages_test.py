@@ -63,6 +63,8 @@ class Installed(Case):
         self.write("in.fa", ">a\n" + "ACGTTGCAAC" * 60 + "\n")
         run(program, "classify", "in.fa", "-o", "classes.tsv", cwd=self.folder, env=environment)
         self.assertEqual(len(self.rows("classes.tsv")), 2)
+        if "doctor" in run(program, "--help"):
+            run(program, "doctor", env=environment)
 
     def check_consumer(self, program):
         model = self.prefix / "share" / "genossm" / "models" / "genossm-mini-causal"
