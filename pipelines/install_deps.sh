@@ -11,7 +11,8 @@ genossm_build_packages=(
 # What the tests need beside it.
 genossm_test_packages=(libgtest-dev samtools bcftools python3 python3-numpy
   python3-h5py python3-anndata python3-zarr python3-pybigwig
-  snakemake slurm-wlm munge lintian dpkg-dev file)
+  snakemake slurm-wlm munge lintian dpkg-dev file
+  man-db groff zsh fish)
 
 genossm_install() {
   local missing=() package
