@@ -19,7 +19,7 @@ struct Options {
   SequenceOptions sequences;
   ReportOptions report;
   OutputRequest output;
-  std::string head, combine = "mean", pool = "mean", special = "published";
+  std::string head, combine = "mean", pool, special = "published";
   Index window = 0, stride = 0, chunk = 0, top = 0;
   double min_prob = 0;
   bool per_window = false, conjoin = false, logits = false;
@@ -83,7 +83,7 @@ void run(Options& options, const CLI::App& app) {
       options.model.model = job.head->model;
     }
   } else {
-    job.own.pool = parse_pool(options.pool);
+    if (!options.pool.empty()) job.own.pool = parse_pool(options.pool);
     job.own.conjoin = options.conjoin;
     job.own.special_tokens = parse_special_tokens(options.special);
   }
@@ -135,7 +135,7 @@ void add_classify(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option("--min-prob", o->min_prob, "Class '.' where no class has this probability")
       ->check(CLI::Range(0.0, 1.0));
   app->add_flag("--logits", o->logits, "Own heads: logits instead of probabilities");
-  app->add_option("--pool", o->pool, "Own heads: mean or max")->capture_default_str();
+  app->add_option("--pool", o->pool, "Own heads of Caduceus: mean or max [mean]");
   app->add_flag("--conjoin", o->conjoin,
                 "Own heads: average over both strands (strand-sharing models always do)");
   app->add_option("--special-tokens", o->special,

@@ -7,9 +7,10 @@
 namespace genossm {
 namespace {
 
-constexpr std::array<std::string_view, 14> kWithValue{
-    "-@",         "--threads", "--chunk", "--memory", "-o",           "--output",   "--summary",
-    "--progress", "--resume",  "--shard", "--reps",   "--save-every", "--logo-hub", "--multiqc"};
+constexpr std::array<std::string_view, 15> kWithValue{
+    "-@",       "--threads",    "--chunk",    "--memory",  "-o",
+    "--output", "--summary",    "--progress", "--resume",  "--shard",
+    "--reps",   "--save-every", "--logo-hub", "--multiqc", "--plot"};
 constexpr std::array<std::string_view, 6> kAlone{"--force", "-q",        "--quiet",
                                                  "-v",      "--verbose", "--clean"};
 

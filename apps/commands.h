@@ -18,5 +18,10 @@ void add_generate(CLI::App& root, const std::vector<std::string>& words);
 void add_merge(CLI::App& root, const std::vector<std::string>& words);
 void add_inspect(CLI::App& root, const std::vector<std::string>& words);
 void add_bench(CLI::App& root, const std::vector<std::string>& words);
+void add_trace(CLI::App& root, const std::vector<std::string>& words);
+void add_convert(CLI::App& root, const std::vector<std::string>& words);
+void add_doctor(CLI::App& root, const std::vector<std::string>& words);
+void add_completion(CLI::App& root);
+void add_help(CLI::App& root);
 
 }  // namespace genossm

@@ -17,6 +17,7 @@ struct Options {
   PlanFlags plan;
   ReportOptions report;
   OutputRequest output;
+  std::string plot;
   std::string layer = "last", pool = "mean", dtype = "f32", special = "published";
   bool logits = false;
 };
@@ -51,6 +52,7 @@ void run(Options& options) {
   job.output = options.output;
   if (job.output.path.empty()) job.output.path = "-";
   if (job.output.path == "-" && job.output.type.empty()) job.output.type = "tsv";
+  job.plot = options.plot;
   job.special_tokens = parse_special_tokens(options.special);
   job.provenance = options.report.provenance();
   const ProgressKind kind = options.report.progress_kind();
@@ -103,6 +105,8 @@ void add_embed(CLI::App& root, const std::vector<std::string>& words) {
               "fwd, rc, avg or both [strand-sharing models and Caduceus-Ph: avg; others: fwd]");
   add_output_options(*app, o->output,
                      "npz, npy (+ .names.tsv), h5, h5ad, zarr, tsv, tsv.gz or safetensors");
+  app->add_option("--plot", o->plot,
+                  "Also draw an SVG: the first two principal components of the vectors");
   o->keep.add(*app);
   o->plan.add(*app);
   o->report.add(*app);

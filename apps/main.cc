@@ -1,11 +1,13 @@
 // genossm: the list of subcommands, the form of error lines, the exit codes.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <new>
 
 #include "apps/build_facts.h"
 #include "apps/commands.h"
+#include "apps/suggest.h"
 #include "kernels/core/error.h"
 #include "libgenossm/io/hts.h"
 #include "libgenossm/jobs/keep.h"
@@ -26,6 +28,7 @@ constexpr const char* kExamples =
     "  genossm classify reads.bam -o classes.tsv         the organism of every read, bundled head\n"
     "  genossm train-head --train train.tsv --test test.tsv -o head.safetensors   a classifier\n"
     "  genossm inspect MODEL                             what is in a checkpoint\n"
+    "  genossm doctor                                    what works on this machine\n"
     "Every command has --help. Exit codes: docs/exit-codes.md.";
 
 // One line, whatever the sentence holds.
@@ -53,6 +56,22 @@ std::string command_of(const CLI::App& root) {
   return "";
 }
 
+// "Did you mean --window? " where an option was given that the command does not have.
+std::string meant_option(const CLI::App& root) {
+  const auto& chosen = root.get_subcommands();
+  const CLI::App& app = chosen.empty() ? root : *chosen.front();
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  for (const std::string& word : root.remaining(true)) {
+    if (!word.starts_with("--")) continue;
+    const std::string meant = nearest(word.substr(0, word.find('=')), known);
+    if (!meant.empty()) return "Did you mean " + meant + "? ";
+  }
+  return "";
+}
+
 int run(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an output that could not be written
   std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow
@@ -73,19 +92,28 @@ int run(int argc, char** argv) {
   add_merge(root, words);
   add_inspect(root, words);
   add_bench(root, words);
+  add_trace(root, words);
+  add_convert(root, words);
+  add_doctor(root, words);
+  add_completion(root);
+  add_help(root);
   if (argc == 1) {
     std::cerr << root.help();
     return exit_code(Fault::usage);
   }
   if (const std::string first = argv[1]; !first.starts_with('-')) {
+    std::vector<std::string> names;
     std::string known;
-    bool found = false;
     for (const CLI::App* command : root.get_subcommands({})) {
-      known += (known.empty() ? "" : ", ") + command->get_name();
-      found = found || command->get_name() == first;
+      names.push_back(command->get_name());
+      if (!command->get_group().empty()) known += (known.empty() ? "" : ", ") + names.back();
     }
-    if (!found) {
-      return complain("", "no command '" + first + "'. The commands are " + known,
+    if (std::find(names.begin(), names.end(), first) == names.end()) {
+      const std::string meant = nearest(first, names);
+      return complain("",
+                      "no command '" + first + "'. " +
+                          (meant.empty() ? "" : "Did you mean " + meant + "? ") +
+                          "The commands are " + known,
                       exit_code(Fault::usage));
     }
   }
@@ -97,7 +125,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     const std::string command = command_of(root);
     return complain(command,
-                    std::string(e.what()) + ". See genossm " +
+                    std::string(e.what()) + ". " + meant_option(root) + "See genossm " +
                         (command.empty() ? "" : command + " ") + "--help",
                     exit_code(Fault::usage));
   } catch (const Stopped& e) {

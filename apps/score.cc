@@ -17,7 +17,7 @@ struct Options {
   PlanFlags plan;
   ReportOptions report;
   OutputRequest output;
-  std::string track = "logp", alphabet, bos, logo, assembly;
+  std::string track = "logp", alphabet, bos, logo, assembly, plot;
   bool masked = false, per_record = false;
 };
 
@@ -30,6 +30,7 @@ void run(Options& options) {
   job.per_record = options.per_record;
   job.tracks = parse_tracks(options.track);
   job.output = options.output;
+  job.plot = options.plot;
   if (!options.logo.empty()) {
     if (!job.output.path.empty() || !job.output.type.empty()) {
       fail(Fault::usage, "--logo-hub is an output of its own; it does not go with -o or -O");
@@ -107,6 +108,7 @@ void add_score(CLI::App& root, const std::vector<std::string>& words) {
   add_output_options(*app, o->output,
                      "tsv, tsv.gz, bedgraph, bedgraph.gz, bw, npz, or bam (reads with tags gl and "
                      "gb)");
+  app->add_option("--plot", o->plot, "Also draw an SVG of the tracks along the records");
   o->keep.add(*app);
   o->plan.add(*app);
   o->report.add(*app);

@@ -109,6 +109,10 @@ void ModelOptions::add(CLI::App& app, const std::string& bundled) {
   app.add_option("-@,--threads", threads, "Compute threads [all that this process may use]")
       ->check(CLI::Range(1, 4096));
   app.add_option("--memory", memory, "Memory that may be used, e.g. 8G [what is free]");
+  app.add_option("--missing-scales", missing_scales,
+                 "Evo 2 files that lack their 8-bit scales: refuse, or one (computed with 1, far "
+                 "from the published predictions)")
+      ->capture_default_str();
 }
 
 void ModelOptions::add_lowercase(CLI::App& app) {
@@ -178,7 +182,12 @@ OpenedModel ModelOptions::open(Device& where, bool quiet) const {
   if (device == "auto") {
     instead = {thread_count(), precision == "bf16" ? Precision::bf16 : Precision::fp32};
   }
-  OpenedModel opened = open_model(find(), where, chosen, instead);
+  if (missing_scales != "refuse" && missing_scales != "one") {
+    fail(Fault::usage, "--missing-scales '" + missing_scales + "' is none of refuse, one");
+  }
+  OpenedModel opened =
+      open_model(find(), where, chosen, instead,
+                 missing_scales == "one" ? MissingScales::one : MissingScales::refuse);
   if (lowercase == "upper") read_upper(opened);
   if (!quiet) {
     if (opened.model.card().precision == Precision::bf16 && !opened.model.card().cuda &&

@@ -17,7 +17,7 @@ namespace genossm {
 // installed.
 std::vector<std::filesystem::path> share_folders(const std::string& kind);
 
-// -m, --device, --precision, -@, --memory
+// -m, --device, --precision, -@, --memory, --missing-scales
 struct ModelOptions {
   std::string model;
   std::string device = "auto";
@@ -25,6 +25,7 @@ struct ModelOptions {
   int threads = 0;     // 0: what the affinity mask and the cgroup allow
   std::string memory;  // 0: what is free
   std::string lowercase = "published";
+  std::string missing_scales = "refuse";
 
   void add(CLI::App& app, const std::string& bundled);
   void add_lowercase(CLI::App& app);  // --lowercase, where bases are read

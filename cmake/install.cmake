@@ -8,6 +8,8 @@ install(TARGETS genossm RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ru
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/data/models ${CMAKE_SOURCE_DIR}/data/heads
         DESTINATION ${CMAKE_INSTALL_DATADIR}/genossm COMPONENT runtime)
 
+include(texts)
+
 # Everything at once: genossm::libgenossm.
 add_library(libgenossm INTERFACE)
 target_link_libraries(libgenossm INTERFACE genossm_jobs)

@@ -4,6 +4,7 @@ include(GNUInstallDirs)
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME runtime)
 set(GENOSSM_INSTALL_INCLUDE ${CMAKE_INSTALL_INCLUDEDIR}/genossm)
 include(CMakeDependentOption)
+include(GNUInstallDirs)  # before the program, which knows where its models will lie
 option(GENOSSM_BUILD_TESTS "Build the tests" ON)
 option(GENOSSM_WERROR "Treat warnings as errors (developers)" OFF)
 option(GENOSSM_BIGWIG "Write bigWig (libBigWig)" ON)

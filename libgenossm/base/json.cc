@@ -1,6 +1,9 @@
 #include "libgenossm/base/json.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
 
 #include "kernels/core/error.h"
 #include "libgenossm/base/json_document.h"
@@ -172,6 +175,70 @@ bool Json::flag(std::string_view key, bool otherwise) const {
 std::string Json::text(std::string_view key, std::string otherwise) const {
   const auto found = find(key);
   return found ? found->as_text() : std::move(otherwise);
+}
+
+namespace {
+
+void append_text(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
+      out += escaped;
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+std::string number_text(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+  char text[40];
+  const auto end = std::to_chars(text, text + sizeof text, value);
+  std::string out(text, end.ptr);
+  // 1e5 and 100000 are numbers of different kinds here.
+  if (out.find_first_of(".e") == std::string::npos) out += ".0";
+  return out;
+}
+
+}  // namespace
+
+std::string Json::dump() const {
+  std::string out;
+  switch (node().kind) {
+    case Node::Kind::null:
+      return "null";
+    case Node::Kind::flag:
+      return node().integer != 0 ? "true" : "false";
+    case Node::Kind::integer:
+      return std::to_string(node().integer);
+    case Node::Kind::number:
+      return number_text(node().number);
+    case Node::Kind::text:
+      append_text(out, document_->text(node()));
+      return out;
+    case Node::Kind::array:
+    case Node::Kind::object:
+      break;
+  }
+  const bool object = is_object();
+  out += object ? '{' : '[';
+  for (std::uint32_t i = 0; i < node().count; ++i) {
+    const std::uint32_t member = node().first + i;
+    if (i > 0) out += ", ";
+    if (object) {
+      append_text(out, document_->key(document_->nodes[member]));
+      out += ": ";
+    }
+    out += Json(document_, member, path_).dump();
+  }
+  return out + (object ? '}' : ']');
 }
 
 }  // namespace genossm

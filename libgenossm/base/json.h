@@ -57,6 +57,9 @@ class Json {
   double as_number() const;
   std::string as_text() const;
 
+  // The value as a document of its own, keys in file order. Numbers read back as they were.
+  std::string dump() const;
+
   // The origin and the path of keys so far, for messages: "config.json: ssm_cfg.d_state".
   std::string where() const;
 

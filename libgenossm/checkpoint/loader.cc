@@ -26,9 +26,10 @@ void append_kind(std::string& sentence, const std::vector<std::string>& items,
 
 }  // namespace
 
-Loader::Loader(const Checkpoint& checkpoint, std::string prefix)
+Loader::Loader(const Checkpoint& checkpoint, std::string prefix, bool values)
     : checkpoint_(checkpoint),
       prefix_(std::move(prefix)),
+      values_(values),
       asked_(checkpoint.tensors().size(), false) {}
 
 std::optional<std::size_t> Loader::find(const std::string& name) const {
@@ -82,6 +83,10 @@ void Loader::fill(Tensor& target, std::size_t index, const std::vector<Index>& s
   if (!is_floating(info.dtype)) {
     mistyped_.push_back(shown(info.name) + " is " + std::string(name_of(info.dtype)) +
                         ", want floating point");
+    return;
+  }
+  if (!values_) {
+    target.shape = shape;
     return;
   }
   const Index elements = info.elements();

@@ -13,7 +13,8 @@ class Loader : public Binder {
  public:
   // With a prefix, the tensor "model.x" of the file answers to "x" where prefix is "model.";
   // tensors without it are left over. The checkpoint must outlive the loader.
-  explicit Loader(const Checkpoint& checkpoint, std::string prefix = "");
+  // Without `values` no weight is read: names, shapes and types are accounted for all the same.
+  explicit Loader(const Checkpoint& checkpoint, std::string prefix = "", bool values = true);
 
   // A missing or misshapen tensor is noted for finish() and leaves the target empty: nothing is
   // allocated before the shape is known to be the one wanted.
@@ -39,6 +40,7 @@ class Loader : public Binder {
 
   const Checkpoint& checkpoint_;
   std::string prefix_;
+  bool values_;
   std::vector<bool> asked_;  // one a tensor of the checkpoint
   std::vector<std::string> missing_, misshapen_, mistyped_;
 };

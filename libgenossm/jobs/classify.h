@@ -16,10 +16,11 @@ enum class Combine {
 };
 Combine parse_combine(const std::string& text);  // "mean", "max"; Fault::usage
 
-// The classification head of a checkpoint (caduceus.md section 8).
+// The classification head of a checkpoint (caduceus.md section 8, hyenadna.md section 4).
 struct OwnHeadOptions {
-  PoolParts pool{PoolPart{}};  // mean or max, over the rows of special tokens too
-  bool conjoin = false;        // average over both strands; strand-sharing models always do
+  // Mean or max, over the rows of special tokens too; empty: mean, or what the head is for.
+  PoolParts pool;
+  bool conjoin = false;  // average over both strands; strand-sharing models always do
   bool special_tokens = true;
 };
 

@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "libgenossm/jobs/embed_plot.h"
 #include "libgenossm/jobs/npy_ids.h"
 #include "libgenossm/output/kept_matrix.h"
 #include "libgenossm/runtime/windows.h"
@@ -560,15 +561,38 @@ JobPlan plan_embed(const OpenedModel& model, Device& device, const EmbedOptions&
   return EmbedRun(model, device, options).plan();
 }
 
+namespace {
+
+void refuse_senseless_plot(const EmbedOptions& options) {
+  if (options.plot.empty()) return;
+  if (options.pool.empty() && options.bin == 0) {
+    fail(Fault::usage, "--plot draws a point a vector, of which --pool none has one a base");
+  }
+  if (options.run.keep.shards > 0) {
+    fail(Fault::usage, "--plot with --shard: a part is not all there is to draw");
+  }
+}
+
+std::unique_ptr<MatrixWriter> open_drawn(const OpenedModel& model, const EmbedOptions& options,
+                                         const OutputRequest& request, const MatrixSpec& spec) {
+  auto file = open_matrix(request, spec);
+  if (options.plot.empty()) return file;
+  return plot_components(std::move(file), "vectors of " + model.name, options.plot, request.force);
+}
+
+}  // namespace
+
 JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& options) {
+  refuse_senseless_plot(options);
   EmbedRun run(model, device, options);
   const KeepOptions& keep = options.run.keep;
   EmbedOptions plain = options;
   plain.source.lazy = true;
   if (!keeps_journal(keep, options.source, options.output)) {
     const auto source = SequenceSource::open(plain.source);
-    return run.run(*source,
-                   [&](const MatrixSpec& spec) { return open_matrix(options.output, spec); });
+    return run.run(*source, [&](const MatrixSpec& spec) {
+      return open_drawn(model, options, options.output, spec);
+    });
   }
   const Survey found = survey(options.source);
   run.use(found);
@@ -580,7 +604,8 @@ JobReport embed(const OpenedModel& model, Device& device, const EmbedOptions& op
       [&](const MatrixSpec& spec) -> std::unique_ptr<MatrixWriter> {
         matrix = spec;
         // The output's name is taken first: whoever has it is the one that works on it.
-        auto file = keep.shards > 0 ? nullptr : open_matrix(own_output(options.output), spec);
+        auto file = keep.shards > 0 ? nullptr
+                                    : open_drawn(model, options, own_output(options.output), spec);
         Facts facts = run.facts();
         facts.emplace_back("type", matrix_type(options.output));
         const Facts more = facts_of(spec);

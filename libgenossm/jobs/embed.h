@@ -23,6 +23,7 @@ struct EmbedOptions {
   bool special_rows = false;
   OutputRequest output;
   Element element = Element::f32;
+  std::string plot;       // an SVG of the vectors' principal components; empty: none
   Provenance provenance;  // put before the job's own
 };
 

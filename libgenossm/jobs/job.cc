@@ -66,6 +66,7 @@ Provenance provenance_of(const OpenedModel& model) {
                    {"model_sha256", json_text(model.sha256)},
                    {"family", json_text(card.family)},
                    {"precision", json_text(name_of(card.precision))}};
+  if (model.scales_of_one) facts.emplace_back("missing_scales", json_text("one"));
   if (model.lowercase_upper) facts.emplace_back("lowercase", json_text("upper"));
   return facts;
 }

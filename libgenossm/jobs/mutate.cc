@@ -231,7 +231,9 @@ class MutateRun {
     plot_.rows = rows_;
     plot_.title = region.name + ", " + fields_[0].id;
     for (const auto& [key, value] : provenance_) {
-      if (key == "model" || key == "score") plot_.title += ", " + value;
+      if (key != "model" && key != "score") continue;
+      const bool text = value.size() >= 2 && value.front() == '"';  // of JSON
+      plot_.title += ", " + (text ? value.substr(1, value.size() - 2) : value);
     }
     TextFile file(options_.plot, options_.output.force, false);
     file.write(effect_svg(plot_));

@@ -13,19 +13,34 @@ OwnHead::OwnHead(const OpenedModel& model, const OwnHeadOptions& options)
                                 " has no classification head of its own. Give one by --head, or "
                                 "train one with genossm train-head");
   }
-  const bool plain = options.pool.size() == 1 && (options.pool[0].kind == PoolPart::Kind::mean ||
-                                                  options.pool[0].kind == PoolPart::Kind::max);
-  if (!plain) {
-    fail(Fault::usage, "--pool '" + pool_text(options.pool) +
-                           "': published classification heads pool by mean or max");
+  if (model.model.classifier_bias().present()) bias_ = model.model.classifier_bias().view1();
+  const ClassifierPool rule = model.model.classifier_pool();
+  PoolParts pool = options.pool;
+  if (rule != ClassifierPool::chosen) {
+    const PoolPart part{rule == ClassifierPool::last ? PoolPart::Kind::last : PoolPart::Kind::mean};
+    if (!pool.empty() || options.conjoin) {
+      fail(Fault::usage, std::string(pool.empty() ? "--conjoin" : "--pool") + ": the head of " +
+                             model.name + " was made for " + pool_text({part}) +
+                             " over one strand, and for nothing else");
+    }
+    pool = {part};
+  } else if (pool.empty()) {
+    pool = {PoolPart{}};
   }
-  recipe_.pool = options.pool;
+  const bool plain = rule != ClassifierPool::chosen ||
+                     (pool.size() == 1 && (pool[0].kind == PoolPart::Kind::mean ||
+                                           pool[0].kind == PoolPart::Kind::max));
+  if (!plain) {
+    fail(Fault::usage,
+         "--pool '" + pool_text(pool) + "': published classification heads pool by mean or max");
+  }
+  recipe_.pool = pool;
   both_ = card.strands || options.conjoin;
   turned_ = card.strands;
   recipe_.strand = both_ ? StrandMode::both : StrandMode::forward;
   recipe_.special_tokens = options.special_tokens;
   recipe_.special_rows = true;
-  recipe_.window = card.two_way ? model.context : 0;
+  recipe_.window = card.two_way || card.longest > 0 ? model.context : 0;
   if (outputs() == 1 || model.problem == "regression") kind_ = Kind::value;
   if (model.problem == "multi_label_classification") kind_ = Kind::labels;
 }
@@ -39,7 +54,7 @@ void OwnHead::logits(const float* row, double* out) const {
     for (Index c = 0; both_ && c < D; ++c) {
       two += static_cast<double>(w[c]) * row[D + (turned_ ? D - 1 - c : c)];
     }
-    out[k] = both_ ? (one + two) / 2 : one;
+    out[k] = (both_ ? (one + two) / 2 : one) + (bias_.empty() ? 0.0 : bias_.data[k]);
   }
 }
 

@@ -13,6 +13,7 @@
 #include "libgenossm/jobs/npy_ids.h"
 #include "libgenossm/output/frames.h"
 #include "libgenossm/output/kept_tracks.h"
+#include "libgenossm/output/track_plot.h"
 #include "libgenossm/runtime/windows.h"
 #include "libgenossm/tokenizer/nucleotide.h"
 
@@ -254,6 +255,12 @@ class ScoreRun {
     if (!options_.assembly.empty() && !options_.logo) {
       fail(Fault::usage, "--assembly is the name in the files of --logo-hub, which is not given");
     }
+    if (!options_.plot.empty() &&
+        (options_.per_record || options_.logo || options_.run.keep.shards > 0)) {
+      fail(Fault::usage,
+           "--plot draws all tracks of all bases: it does not go with --per-record, --logo-hub or "
+           "--shard");
+    }
     if (options_.bos && (ids_ || masked() || !model_.tokenizer->bos())) {
       fail(Fault::usage,
            "--bos on: only causal models whose tokenizer has a token for the beginning "
@@ -360,11 +367,27 @@ class ScoreRun {
     } else {
       const TrackSpec spec = track_spec(source);
       if (!part) tracks_ = open_tracks(request, type_, spec);
+      if (!options_.plot.empty()) {
+        tracks_ = plot_tracks(std::move(tracks_), plot_spec(), options_.plot, request.force);
+      }
       if (!kept) return;
       for (auto& fact : facts_of(spec)) facts.push_back(std::move(fact));
       go_on(*found, std::move(facts));
       tracks_ = std::make_unique<KeptTracks>(std::move(tracks_), spec, *journal_);
     }
+  }
+
+  TrackPlotSpec plot_spec() const {
+    TrackPlotSpec plot;
+    plot.title = std::string(masked() ? "each base masked" : "left to right") + ", " + model_.name;
+    for (std::size_t i = 0; i < options_.tracks.size(); ++i) {
+      const Track track = options_.tracks[i];
+      const char* axis = track == Track::logp      ? "ln p(base)"
+                         : track == Track::entropy ? "entropy, nats"
+                                                   : "information, bits";
+      plot.panels.push_back({axis, {i}, {}, false});
+    }
+    return plot;
   }
 
   void go_on(const Survey& found, Facts facts) {

@@ -29,6 +29,7 @@ struct ScoreOptions {
       false;  // causal: a window begins with the tokenizer's bos(), which predicts its first base
   std::vector<Track> tracks{Track::logp};
   OutputRequest output;
+  std::string plot;  // an SVG of the tracks; empty: none
   Provenance provenance;
   // Instead of tracks: four, the heights of A, C, G and T in the logo of the prediction (p times
   // 2 - entropy, bits), as a folder for genome browsers at the output's path.

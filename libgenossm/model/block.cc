@@ -44,7 +44,7 @@ std::vector<Piece> cut(std::span<const Piece> pieces, Index begin, Index end, bo
     if (from >= to) continue;
     const bool starts = reverse ? piece.end <= end : piece.begin >= begin;
     out.push_back({from - begin, to - begin, piece.state, piece.fresh && starts, piece.history,
-                   piece.position + from - piece.begin});
+                   piece.position + from - piece.begin, piece.probe});
   }
   if (reverse) std::reverse(out.begin(), out.end());
   return out;

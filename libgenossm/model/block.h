@@ -40,6 +40,8 @@ class Block {
     return forward_->rows_independent() && (!reverse_ || reverse_->rows_independent());
   }
 
+  // See Mixer::stepping().
+  Index stepping() const { return whole_ ? 0 : forward_->stepping(); }
   // Channels of long convolutions.
   Index convolved() const { return whole_ ? whole_->convolved() : 0; }
   // The matrix products that forward() runs on every row, in its order.

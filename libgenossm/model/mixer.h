@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/core/device.h"
+#include "libgenossm/model/probe.h"
 #include "libgenossm/model/scratch.h"
 
 namespace genossm {
@@ -17,7 +18,7 @@ namespace genossm {
 // state_size() floats of that sequence and direction and is read and written; `fresh`: the stretch
 // starts its sequence, so the state is zeroed first. `history`: the layer's rows of that sequence
 // (see History) with room for those of this stretch, whose first token is the sequence's token
-// `position`.
+// `position`. `probe`: is shown the steps of that sequence; none, mostly.
 struct Piece {
   Index begin = 0;
   Index end = 0;
@@ -25,6 +26,7 @@ struct Piece {
   bool fresh = true;
   std::byte* history = nullptr;
   Index position = 0;
+  Probe* probe = nullptr;
 };
 
 class Linear;
@@ -42,7 +44,9 @@ class Mixer {
   virtual Index mixed() const = 0;                   // E, columns of mix's result
   virtual Index state_size() const = 0;              // floats
   virtual Index history_bytes() const { return 0; }  // of a token; see History
-  virtual Index scratch_columns() const = 0;         // floats a slab row, for the planner
+  // Channels that have a step size of their own, which a Probe can be shown; 0: none have.
+  virtual Index stepping() const { return 0; }
+  virtual Index scratch_columns() const = 0;  // floats a slab row, for the planner
   virtual Index weight_bytes() const = 0;
   virtual bool rows_independent() const = 0;  // see MatmulWeight
 

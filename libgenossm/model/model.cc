@@ -33,6 +33,8 @@ Model Model::make(ModelSpec spec, const Placement& place) {
 
   m.complement_ = spec.complement;
   m.classifier_ = std::move(spec.classifier);
+  m.classifier_bias_ = std::move(spec.classifier_bias);
+  m.classifier_pool_ = spec.classifier_pool;
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
       if (!has_cuda_version(spec)) {

@@ -59,6 +59,8 @@ class Model {
   const std::vector<std::int64_t>& complement() const { return complement_; }
   // [labels, D] of a sequence-classification checkpoint, in host memory; not present without one.
   const Tensor& classifier() const { return classifier_; }
+  const Tensor& classifier_bias() const { return classifier_bias_; }
+  ClassifierPool classifier_pool() const { return classifier_pool_; }
 
   // The model on a GPU, where it was made for one; the ops below are then not to be used.
   const CudaModel* on_cuda() const { return cuda_.get(); }
@@ -78,7 +80,8 @@ class Model {
  private:
   Card card_;
   std::vector<std::int64_t> complement_;
-  Tensor classifier_;
+  Tensor classifier_, classifier_bias_;
+  ClassifierPool classifier_pool_ = ClassifierPool::chosen;
   Buffer<float> table_;  // [V, D]
   std::vector<Block> blocks_;
   std::vector<Index> offsets_;

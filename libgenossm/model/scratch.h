@@ -58,6 +58,7 @@ enum Slot : int {
   kSlotTrunk,      // [longest, H] of the filters
   kSlotTaps,       // [longest, a few channels]
   kSlotFft,        // of long_conv
+  kSlotDelta,      // [1, C] step sizes of a token, for a probe
 };
 
 }  // namespace genossm

@@ -148,6 +148,10 @@ struct BlockSpec {
 
 enum class Objective { causal, masked };
 
+// What the head of a sequence-classification checkpoint is given: the mean or the largest of the
+// rows, as its training chose and no file says; their mean; the last row.
+enum class ClassifierPool { chosen, mean, last };
+
 struct ModelSpec {
   std::string family;  // "mamba", "mamba2", "caduceus-ph", "caduceus-ps"
   Index d_model = 0;
@@ -163,7 +167,10 @@ struct ModelSpec {
   bool strands_swap = false;
   std::vector<std::int64_t> complement;  // [V] with strands, else empty
   Tensor classifier;                     // [labels, D] of a sequence-classification checkpoint
-  std::vector<std::string> warnings;     // what whoever uses the model should know
+  Tensor classifier_bias;                // [labels]; not present: none
+  ClassifierPool classifier_pool = ClassifierPool::chosen;
+  Index unscaled = 0;                 // blocks whose 8-bit scales the file lacks
+  std::vector<std::string> warnings;  // what whoever uses the model should know
 
   // Tokens that the shortest filter reaches; 0: no block has filters as long as a sequence.
   Index longest() const {

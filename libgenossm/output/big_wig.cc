@@ -14,12 +14,12 @@
 
 #include "kernels/core/error.h"
 #include "libgenossm/output/atomic_file.h"
+#include "libgenossm/output/big_wig_zoom.h"
 #include "libgenossm/output/track_writers.h"
 
 namespace genossm {
 namespace {
 
-constexpr int kZooms = 10;
 constexpr std::size_t kBuffer = std::size_t{1} << 17;
 
 // A descriptor as a FILE, whose failures are noted and not passed on: libBigWig would go on all the
@@ -63,7 +63,7 @@ int seek_stream(void* cookie, off64_t* offset, int whence) {
 
 struct BigWig::Impl {
   Impl(const OutputRequest& request, const std::vector<std::pair<std::string, Index>>& all)
-      : file(request.path, request.force) {
+      : file(request.path, request.force), zoom(file.temporary() + "-zoom", request.path) {
     for (const auto& [name, length] : all) {
       if (length > std::numeric_limits<std::uint32_t>::max()) {
         fail(Fault::usage, request.path + ": a bigWig has no room for '" + name + "' of " +
@@ -85,12 +85,13 @@ struct BigWig::Impl {
     if (big_wig->URL->x.fp == nullptr) throw std::bad_alloc();
     std::vector<const char*> texts;
     for (const std::string& name : names) texts.push_back(name.c_str());
-    if (bwCreateHdr(big_wig, kZooms) != 0) throw std::bad_alloc();
+    if (bwCreateHdr(big_wig, BigWigZoom::kMostLevels) != 0) throw std::bad_alloc();
     big_wig->cl =
         bwCreateChromList(texts.data(), lengths.data(), static_cast<std::int64_t>(names.size()));
     if (big_wig->cl == nullptr) throw std::bad_alloc();
     if (bwWriteHdr(big_wig) != 0) refuse(EIO);
     check();
+    big_wig->hdr->nLevels = 0;  // the library need not make them: there is room, and we do
   }
 
   ~Impl() { close(); }
@@ -113,6 +114,7 @@ struct BigWig::Impl {
   }
 
   AtomicFile file;
+  BigWigZoom zoom;
   Stream stream;
   bigWigFile_t* big_wig = nullptr;
   std::vector<std::string> names;
@@ -164,6 +166,10 @@ void BigWig::add(std::span<const float> values) {
     w.check();
     if (result != 0) fail(Fault::internal, "libBigWig does not take the values");
     w.written = w.open = true;
+    for (std::uint32_t k = 0; k < n; ++k) {
+      w.zoom.add(static_cast<std::uint32_t>(w.contig), w.lengths[w.contig],
+                 static_cast<std::uint32_t>(w.next) + k, values[i + k]);
+    }
     w.next += n;
     i = end;
   }
@@ -174,6 +180,7 @@ void BigWig::close() {
   bwClose(w.big_wig);
   w.big_wig = nullptr;
   w.check();
+  w.zoom.append_to(w.stream.descriptor);
   w.file.sync();
 }
 

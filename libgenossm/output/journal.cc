@@ -327,8 +327,7 @@ void Journal::write_all(std::string_view first, std::string_view second) {
   std::uint64_t at = end_;
   for (std::string_view bytes : {first, second}) {
     while (!bytes.empty()) {
-      const ssize_t n =
-          ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(at));
+      const ssize_t n = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(at));
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) {
         const int code = n < 0 ? errno : ENOSPC;

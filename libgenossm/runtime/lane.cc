@@ -145,26 +145,30 @@ void Lane::step(Device& device, std::span<const std::int32_t> tokens, std::span<
     captured_view_ = only_last ? View<float, 2>() : captured_.matrix(L, columns);
   }
   model_.embed(device, {tokens.data(), {L}}, x);
-  capture(x, 0);
+  capture(x, 0, spans);
   std::vector<Piece> pieces(spans.size());
   for (Index layer = 0; layer < features_.depth(card); ++layer) {
     for (std::size_t i = 0; i < spans.size(); ++i) {
       const Span& span = spans[i];
       pieces[i] = {span.begin, span.end, nullptr, span.position == 0};
+      pieces[i].position = span.position;
+      pieces[i].probe = probe_;
       // The spans of a step that share one carry are whole but for the first and the last, so each
       // layer's part is free again when the next span starts.
       if (span.carry == nullptr) continue;
       pieces[i].state = span.carry->state.data() + model_.state_offset(layer);
       pieces[i].history = card.history_bytes > 0 ? span.carry->history.rows(layer) : nullptr;
-      pieces[i].position = span.position;
     }
     model_.block(layer).forward(device, scratch_, x, pieces, slab_);
-    capture(x, layer + 1);
+    capture(x, layer + 1, spans);
   }
   finish(device, x, spans, emit);
 }
 
-void Lane::capture(View<const float, 2> x, Index layer) {
+void Lane::capture(View<const float, 2> x, Index layer, std::span<const Span> spans) {
+  for (const Span& span : spans) {
+    if (probe_ != nullptr) probe_->stream(layer, span.position, rows(x, span.begin, span.end));
+  }
   if (features_.logits || captured_view_.empty()) return;
   const Index D = x.extent[1];
   for (std::size_t i = 0; i < features_.layers.size(); ++i) {

@@ -42,11 +42,21 @@ class Lane {
   };
   void advance_all(Device& device, std::span<const Stream> streams, const Emit& emit);
 
+  // From now on `probe` is shown what happens: on a CPU, one sequence at a time. It must outlive
+  // its use; null: nobody watches.
+  void watch(Probe* probe) { probe_ = probe; }
+
   // What does the work on a GPU; null elsewhere.
   CudaLane* on_cuda() const { return cuda_.get(); }
 
-  // A sequence may be cut at multiples of so many tokens without changing a bit.
+  // A sequence may be cut at multiples of so many tokens without changing a bit; coarser than
+  // finest() on a CPU, for those who keep states at the places where it is cut.
   Index tile() const { return model_.card().cuda ? kCudaSegment : kTile; }
+  // The least such number: on a CPU every op may be cut anywhere, but for a library's products
+  // whose rows are not independent.
+  Index finest() const {
+    return !model_.card().cuda && model_.card().rows_independent ? 1 : tile();
+  }
 
  private:
   struct Span {
@@ -58,7 +68,7 @@ class Lane {
   // All layers over one batch of rows.
   void step(Device& device, std::span<const std::int32_t> tokens, std::span<const Span> spans,
             const Emit& emit);
-  void capture(View<const float, 2> x, Index layer);
+  void capture(View<const float, 2> x, Index layer, std::span<const Span> spans);
   void finish(Device& device, View<float, 2> x, std::span<const Span> spans, const Emit& emit);
 
   const Model& model_;
@@ -67,6 +77,7 @@ class Lane {
   Scratch scratch_;
   Buffer<float> x_, captured_;
   Carry carry_;
+  Probe* probe_ = nullptr;
   View<float, 2> captured_view_;
   std::shared_ptr<CudaLane> cuda_;  // does the work where the model is on a GPU
 };

@@ -15,16 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Rows of data/models.tsv: a piece of the published name, and its context in bases.
-Index published_context(const std::string& name) {
-  std::string low;
-  for (const char c : name) low += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  for (const PublishedContext& row : kPublishedContexts) {
-    if (low.find(row.name_contains) != std::string::npos) return row.context;
-  }
-  return 0;
-}
-
 // model_max_length of the tokenizer's config; transformers writes 1e30 for "none".
 Index configured_limit(const fs::path& folder) {
   const fs::path file = folder / "tokenizer_config.json";
@@ -64,6 +54,15 @@ Index count_parameters(const Checkpoint& checkpoint) {
 }
 
 }  // namespace
+
+Index published_context(const std::string& name) {
+  std::string low;
+  for (const char c : name) low += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const PublishedContext& row : kPublishedContexts) {
+    if (low.find(row.name_contains) != std::string::npos) return row.context;
+  }
+  return 0;
+}
 
 ModelPath find_model(const std::string& name, std::span<const fs::path> folders) {
   ModelPath found;
@@ -151,7 +150,9 @@ Json config_of(const Checkpoint& checkpoint) {
   return checkpoint.config();
 }
 
-ModelSpec read_spec(const Checkpoint& checkpoint) {
+namespace {
+
+ModelSpec described(const Checkpoint& checkpoint, bool values) {
   const Json config = config_of(checkpoint);
   const Family& family = family_of(config);
   // Training frameworks put a prefix before every name.
@@ -160,14 +161,20 @@ ModelSpec read_spec(const Checkpoint& checkpoint) {
       !tensors.empty() && std::all_of(tensors.begin(), tensors.end(), [&](const TensorInfo& t) {
         return t.name.starts_with(family.stray_prefix);
       });
-  Loader loader(checkpoint, prefixed ? std::string(family.stray_prefix) : std::string());
+  Loader loader(checkpoint, prefixed ? std::string(family.stray_prefix) : std::string(), values);
   ModelSpec spec = family.describe(config, loader);
   loader.finish();
   return spec;
 }
 
+}  // namespace
+
+ModelSpec read_spec(const Checkpoint& checkpoint) { return described(checkpoint, true); }
+
+ModelSpec sketch_checkpoint(const Checkpoint& checkpoint) { return described(checkpoint, false); }
+
 OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
-                       const std::optional<CpuInstead>& instead) {
+                       const std::optional<CpuInstead>& instead, MissingScales missing) {
   const Checkpoint checkpoint = Checkpoint::open(where.path);
   OpenedModel opened;
   opened.path = where.path;
@@ -179,6 +186,13 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   opened.warnings = checkpoint.warnings();
   opened.parameters = count_parameters(checkpoint);
   ModelSpec spec = read_spec(checkpoint);
+  if (spec.unscaled > 0 && missing == MissingScales::refuse) {
+    fail(Fault::checkpoint,
+         where.path.string() + ": " + std::to_string(spec.unscaled) +
+             " blocks have no 8-bit scales in the file (_extra_state), without which predictions "
+             "are far worse than published. Use a complete file, or --missing-scales one");
+  }
+  opened.scales_of_one = spec.unscaled > 0;
   opened.warnings.insert(opened.warnings.end(), spec.warnings.begin(), spec.warnings.end());
   if (instead && as_cuda(device) != nullptr && !has_cuda_version(spec)) {
     device = Device{Cpu(instead->threads)};

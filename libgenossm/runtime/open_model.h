@@ -34,6 +34,7 @@ struct OpenedModel {
   // config names none), and its problem_type ("" if not said).
   std::vector<std::string> labels;
   std::string problem;
+  bool scales_of_one = false;  // 8-bit scales were missing, and 1 was taken
   std::vector<std::string> warnings;
 };
 
@@ -51,10 +52,15 @@ struct CpuInstead {
   Precision precision = Precision::fp32;
 };
 
+// What to do with a model whose 8-bit projections lack their scales (stripedhyena2.md section 6):
+// upstream computes with 1, and its predictions are then far from the published.
+enum class MissingScales { refuse, one };
+
 // With `instead`, `device` becomes a Cpu where it is a Cuda and the model has no CUDA version, with
 // a warning; without, such a model is refused (Fault::device).
 OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
-                       const std::optional<CpuInstead>& instead = std::nullopt);
+                       const std::optional<CpuInstead>& instead = std::nullopt,
+                       MissingScales missing = MissingScales::refuse);
 
 // Reads lower case (soft-masked bases) as upper case, whatever the model's published table does.
 // Throws Fault::usage where the model has no tokenizer.
@@ -67,5 +73,12 @@ Json config_of(const Checkpoint& checkpoint);
 
 // The description alone: every tensor accounted for, nothing placed on a device.
 ModelSpec read_spec(const Checkpoint& checkpoint);
+
+// The same without the values of its weights, at no cost in memory: whether read_spec() would take
+// the checkpoint. Errors as read_spec().
+ModelSpec sketch_checkpoint(const Checkpoint& checkpoint);
+
+// Bases that the model of that name was published to see at once (data/models.tsv); 0: not known.
+Index published_context(const std::string& name);
 
 }  // namespace genossm

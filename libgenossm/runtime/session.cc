@@ -40,9 +40,9 @@ State State::parse(std::string_view bytes, const Model& model) {
   const auto [position, floats, tokens, history] = sizes;
   const Card& card = model.card();
   constexpr std::int64_t kMost = std::int64_t{1} << 40;
-  if (position < 0 || position > kMost || position % kTile != 0 ||
-      floats != (position > 0 ? card.state_floats : 0) || tokens < 0 ||
-      tokens >= std::max(kTile, kCudaSegment) || history != position * card.history_bytes ||
+  if (position < 0 || position > kMost || floats != (position > 0 ? card.state_floats : 0) ||
+      tokens < 0 || tokens >= std::max(kTile, kCudaSegment) ||
+      history != position * card.history_bytes ||
       bytes.size() != head + static_cast<std::size_t>((floats + tokens) * 4 + history)) {
     fail(Fault::input, "state: of another model, or damaged");
   }
@@ -97,7 +97,7 @@ void Session::feed(Tokens tokens, const Emit& emit) {
     };
   };
   const auto total = static_cast<Index>(all.size());
-  const Index whole = total / lane_.tile() * lane_.tile();
+  const Index whole = total / lane_.finest() * lane_.finest();
   const Tokens view(all);
   if (whole > 0) {
     lane_.advance(device_, view.first(static_cast<std::size_t>(whole)), carry,

@@ -1,9 +1,9 @@
 // Session: one causal sequence fed in parts of any length, with a state that may be copied, saved
 // and restored.
 //
-// The state is the carry at the last tile boundary and the (fewer than a tile of) tokens since,
-// which are recomputed on resuming: so a sequence may be split anywhere and gives the same bytes,
-// also on devices whose scans work tile by tile.
+// The state is the carry at the last place where the sequence may be cut without changing a bit
+// (Lane::finest) and the tokens since, which are recomputed on resuming: so a sequence may be split
+// anywhere and gives the same bytes, also on devices whose scans work tile by tile.
 #pragma once
 
 #include <string>
@@ -22,8 +22,8 @@ class State {
   std::string bytes() const;
   static State parse(std::string_view bytes, const Model& model);
 
-  Carry carry;  // its position is a multiple of Lane::tile(); no state at the start of a sequence
-  std::vector<std::int32_t> recent;  // tokens since, fewer than a tile
+  Carry carry;  // its position is a multiple of Lane::finest() there; none at the start
+  std::vector<std::int32_t> recent;  // tokens since, fewer than that
 };
 
 class Session {

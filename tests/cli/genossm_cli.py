@@ -82,6 +82,19 @@ def read_safetensors(path):
     return out
 
 
+def write_safetensors(path, tensors):
+    """Float32 arrays by name."""
+    header, at = {}, 0
+    for name, values in tensors.items():
+        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [at, at + 4 * values.size]}
+        at += 4 * values.size
+    text = json.dumps(header).encode()
+    with open(path, "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text)
+        for values in tensors.values():
+            out.write(numpy.ascontiguousarray(values, "<f4").tobytes())
+
+
 def read_fasta(text):
     """{name: bases} of FASTA text."""
     out, name = {}, None

@@ -1,9 +1,10 @@
 """HyenaDNA models through the program: windows, limits, the same bytes however the work is cut, variants."""
+import json
 import random
 
 import numpy
 
-from genossm_cli import SOURCE, Case, main
+from genossm_cli import SOURCE, Case, main, read_safetensors, write_safetensors
 
 GOLDEN = SOURCE / "tests/golden/hyenadna"
 MODEL = GOLDEN / "tied_hf/model.safetensors"  # filters of 258 tokens
@@ -140,6 +141,78 @@ class HyenaDna(Case):
         self.assertIn("258 tokens at most", text)
         self.assertIn("layer-major", text)
         self.assertIn("256 bases, from the length of its filters", text)
+
+class Heads(Case):
+    """Heads of fine-tuned checkpoints, beside the formula over the rows that embed writes."""
+
+    def setUp(self):
+        super().setUp()
+        self.random = numpy.random.default_rng(3)
+        self.text = bases(90, 7)
+        self.write("x.fa", f">r\n{self.text}\n")
+        self.tensors = {k: v for k, v in read_safetensors(MODEL).items() if v.dtype == numpy.float32}
+        del self.tensors["lm_head.weight"]
+
+    def save(self, name, config, tensors):
+        self.path(name).mkdir()
+        self.write(name + "/config.json", json.dumps(config))
+        write_safetensors(self.path(name) / "model.safetensors", tensors)
+        return self.path(name)
+
+    def hidden(self, model, ids):
+        numpy.save(self.path("ids.npy"), numpy.array(ids, "<i8"))
+        self.good("embed", "-m", model, "--token-ids", "ids.npy", "--pool", "none", "-o", "h.npy", "--force", "-q")
+        return numpy.load(self.path("h.npy")).astype("f8")
+
+    def values(self, *words):
+        rows = self.good("classify", *words, "-q", "--no-version").stdout.decode().splitlines()
+        return [row.split("\t") for row in rows if not row.startswith("##")]
+
+    def ids(self, before=(), after=()):
+        return [*before, *("ACGT".index(c) + 7 for c in self.text), *after]
+
+    def test_the_last_token_of_the_transformers_layout(self):
+        head = self.random.standard_normal((3, 32)).astype("f4")
+        config = json.loads((MODEL.parent / "config.json").read_text())
+        config["architectures"] = ["HyenaDNAForSequenceClassification"]
+        config["id2label"] = {"0": "promoter", "1": "enhancer", "2": "none"}
+        model = self.save("hf", config, {**self.tensors, "score.weight": head})
+        want = head @ self.hidden(model, self.ids(after=(1,)))[-1]
+        rows = self.values("-m", model, "x.fa", "--logits")
+        self.assertEqual(rows[0][3:], ["logit_promoter", "logit_enhancer", "logit_none"])
+        self.assertEqual(rows[1][1], ["promoter", "enhancer", "none"][want.argmax()])
+        numpy.testing.assert_allclose([float(x) for x in rows[1][3:]], want, rtol=1e-4, atol=1e-5)
+        p = [float(x) for x in self.values("-m", model, "x.fa")[1][3:]]
+        numpy.testing.assert_allclose(p, numpy.exp(want) / numpy.exp(want).sum(), rtol=1e-4)
+        bare = head @ self.hidden(model, self.ids())[-1]
+        got = self.values("-m", model, "x.fa", "--logits", "--special-tokens", "none")[1][3:]
+        numpy.testing.assert_allclose([float(x) for x in got], bare, rtol=1e-4, atol=1e-5)
+        self.assertGreater(abs(bare - want).max(), 1e-2)
+        # What the head was not made for; and sequences longer than the filters are cut.
+        for words in (("--pool", "mean"), ("--conjoin",)):
+            self.refused(2, "classify", "-m", model, "x.fa", "-o", "c.tsv", *words, says=words[0])
+        self.write("long.fa", ">l\n" + bases(600, 8) + "\n")
+        self.assertEqual(len(self.values("-m", model, "long.fa", "--per-window")), 1 + 3)
+
+    def test_the_mean_of_the_original_layout(self):
+        head, bias = (self.random.standard_normal(s).astype("f4") for s in ((2, 32), 2))
+        config = json.loads((GOLDEN / "tied_ckpt/config.json").read_text())
+        tensors = {k.removeprefix("hyena."): v for k, v in self.tensors.items()}
+        model = self.save("own", config, {**tensors, "head.output_transform.weight": head,
+                                          "head.output_transform.bias": bias})
+        rows = self.values("-m", model, "x.fa", "--logits", "--special-tokens", "none")
+        want = head @ self.hidden(model, self.ids()).mean(0) + bias
+        numpy.testing.assert_allclose([float(x) for x in rows[1][3:]], want, rtol=1e-4, atol=1e-5)
+        self.refused(2, "classify", "-m", model, "x.fa", "-o", "c.tsv", "--pool", "max", says="--pool")
+
+    def test_a_decoder_whose_input_is_not_told_is_not_used(self):
+        config = json.loads((GOLDEN / "tied_ckpt/config.json").read_text())
+        tensors = {k.removeprefix("hyena."): v for k, v in self.tensors.items()}
+        tensors["decoder.0.output_transform.weight"] = numpy.zeros((2, 32), "f4")
+        tensors["decoder.0.output_transform.bias"] = numpy.zeros(2, "f4")
+        model = self.save("tuned", config, tensors)
+        self.assertIn(b"decoder.0.output_transform.weight", self.good("embed", "-m", model, "x.fa").stderr)
+        self.refused(6, "classify", "-m", model, "x.fa", "-o", "c.tsv", says="no classification head")
 
 
 if __name__ == "__main__":

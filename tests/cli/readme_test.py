@@ -36,7 +36,8 @@ class Readme(Case):
                     self.assertTrue(done.stdout)
 
     def test_help_of_every_command(self):
-        for command in ("embed", "score", "variants", "mutate", "train-head", "classify", "generate", "merge", "inspect", "bench"):
+        for command in ("embed", "score", "variants", "mutate", "train-head", "classify", "generate", "merge", "inspect", "bench", "doctor", "trace", "convert",
+                        "completion"):
             self.assertIn(b"--help", self.good(command, "--help").stdout)
         self.assertIn(b"htslib", self.good("--version").stdout)
 

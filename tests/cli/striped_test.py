@@ -113,6 +113,52 @@ class Striped(Case):
             self.path("t").write_bytes(data[:-5])
             self.refused(3, "generate", "-m", model, "--state", "t", "--length", "5", "-o", "a.fa", says="t:")
 
+    def test_variants_of_every_score(self):
+        places = (150, 151, 300, 500)
+        lines = ["chrom\tpos\tref\talt"]
+        for at in places:
+            lines.append(f"c\t{at}\t{self.contig[at - 1]}\t{'ACGT'['ACGT'.index(self.contig[at - 1]) - 1]}")
+        lines.append(f"c\t400\t{self.contig[399]}\t{self.contig[399]}GA")
+        self.write("v.tsv", "\n".join(lines) + "\n")
+        for model in (EVO1, EVO2):
+            words = ("variants", "v.tsv", "-f", "x.fa", "-m", model, "--no-version", "-q")
+            for score in ("llr", "next", "embdist"):
+                want = self.good(*words, "--score", score, "-@", "1").stdout
+                for cut in (("-@", "3"), ("--chunk", "64"), ("--window", "700") if score == "next" else ("-@", "2")):
+                    self.assertEqual(want.splitlines()[1:],
+                                     self.good(*words, "--score", score, *cut).stdout.splitlines()[1:], (score, cut))
+            # The next base after what stands before it, as score sees it.
+            rows = self.rows("variants", "v.tsv", "-f", "x.fa", "-m", model, "--score", "next")
+            self.assertEqual([row[-1] for row in rows[1:]], ["OK"] * 4 + ["NOT_SNV"])
+            for at, row in zip(places, rows[1:]):
+                alt = self.contig[:at - 1] + row[3] + self.contig[at:]
+                self.write("two.fa", f">r\n{self.contig}\n>a\n{alt}\n")
+                scored = self.rows("score", "-m", model, "two.fa", "--alphabet", "acgt", "--bos", "off")[1:]
+                r, a = (float([x for x in scored if x[0] == name and int(x[1]) == at][0][3]) for name in "ra")
+                self.assertLess(abs(float(row[4]) - (a - r)), 2e-4 * max(1, abs(a - r)), (model, row))
+
+    def test_a_head_on_top(self):
+        draw = random.Random(5)
+        def sequence(kind):
+            return "".join(draw.choices("ACGT", (6, 1, 1, 6) if kind == "at" else (1, 6, 6, 1), k=60))
+        self.write("t.tsv", "sequence\tlabel\n" + "".join(f"{sequence(k)}\t{k}\n" for k in ["at", "gc"] * 40))
+        self.write("q.fa", "".join(f">{k}_{i}\n{sequence(k)}\n" for i, k in enumerate(["at", "gc"] * 20)))
+        for model in (EVO1, EVO2):
+            heads = []
+            for threads in ("1", "3"):
+                self.good("train-head", "-m", model, "--train", "t.tsv", "--no-cache", "--cv", "3", "--resamples", "0",
+                          "-o", "h.safetensors", "--force", "-@", threads, "--no-version", "-q")
+                heads.append(self.path("h.safetensors").read_bytes())
+            self.assertEqual(*heads)
+            rows = self.rows("classify", "-m", model, "--head", "h.safetensors", "q.fa")[1:]
+            self.assertEqual(len(rows), 40)
+            right = sum(row[0].startswith(row[1]) for row in rows)
+            self.assertGreaterEqual(right, 34, model)
+            # A head belongs to its model.
+            other = EVO2 if model == EVO1 else EVO1
+            self.refused(6, "classify", "-m", other, "--head", "h.safetensors", "q.fa", "-o", "c.tsv",
+                         says="h.safetensors", leaves_nothing=False)
+
     def make(self, *options):
         subprocess.run([sys.executable, SOURCE / "tests/bench/evo2_like.py", "--width", "64", "--heads", "4",
                         "--inner", "96", "--groups", "8", "--layers", "5", *options], check=True)
@@ -128,11 +174,21 @@ class Striped(Case):
         done = self.good("score", "-m", self.path("b"), "x.fa", "--no-version")
         self.assertEqual(want, table(done))
         self.assertNotIn(b"8-bit", done.stderr)
-        # Scales are looked for, and missed aloud.
+        # Without its scales a model is refused, and computed with 1 where that is asked for, aloud.
         self.make(self.path("c/evo2_any.pt"), "--yaml", "--no-scales")
-        done = self.good("score", "-m", self.path("c"), "x.fa", "--no-version")
+        for words in (("score",), ("score", "--missing-scales", "refuse"), ("embed",)):
+            self.refused(6, *words, "-m", self.path("c"), "x.fa", "-o", "a.tsv",
+                         says=("8-bit scales", "--missing-scales one"))
+        done = self.good("score", "-m", self.path("c"), "x.fa", "--no-version", "--missing-scales", "one")
         self.assertIn(b"8-bit scales", done.stderr)
+        self.assertIn(b'"missing_scales": "one"', done.stdout.split(b"\n", 1)[0])
         self.assertNotEqual(want, table(done))
+        # A complete model has nothing to be asked.
+        done = self.good("score", "-m", self.path("a"), "x.fa", "--no-version", "--missing-scales", "one")
+        self.assertNotIn(b"missing_scales", done.stdout)
+        self.assertEqual(want, table(done))
+        self.refused(2, "score", "-m", self.path("a"), "x.fa", "--missing-scales", "two", "-o", "a.tsv",
+                     says="--missing-scales")
         # Sizes that the config does not have.
         (self.path("c") / "evo2_any.yml").unlink()
         self.refused(6, "score", "-m", self.path("c"), "x.fa", "-o", "a.tsv", says="config.json")

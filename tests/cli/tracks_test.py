@@ -217,6 +217,23 @@ class Tracks(Case):
         self.refused(3, "score", "-f", GENOME, "-r", "lambda:1-20,lambda:10-30", "-o", "x.bw", says="overlaps")
         self.refused(2, "score", *self.where, "--track", "logp,info", "-o", "x.bw", says="one track")
 
+    def test_zoom_levels(self):
+        """What a browser draws from afar is what the bases say: bins of every level, on contigs of several lengths."""
+        big_wig = module("pyBigWig")
+        self.good("score", "-f", GENOME, "-r", "lambda:1-21000,lambda:22501-30720,phix174:11-3000", "-o", "o.bw")
+        with big_wig.open(str(self.path("o.bw"))) as file:
+            self.assertGreaterEqual(file.header()["nLevels"], 5)
+            for contig, end, sizes in (("lambda", 30720, (20, 80, 320, 1280, 5120, 15360)), ("phix174", 2560, (20, 80, 320, 1280))):
+                for size in sizes:
+                    n = end // size
+                    for kind in ("mean", "min", "max", "coverage", "std"):
+                        near, far = ([float("nan") if v is None else v for v in
+                                      file.stats(contig, 0, n * size, type=kind, nBins=n, exact=exact)]
+                                     for exact in (True, False))
+                        # Where no base of a bin has a value zoom levels have no record.
+                        self.assertTrue(numpy.allclose(near, far, rtol=1e-4, atol=1e-5, equal_nan=True),
+                                        (contig, size, kind, near[:3], far[:3]))
+
     def test_npz(self):
         self.good("score", "n.fa", "--track", "logp,entropy,info", "-o", "o.npz")
         got = numpy.load(self.path("o.npz"))

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/causal_conv/causal_conv.h"
 #include "kernels/selective_scan/selective_scan.h"
@@ -31,6 +32,7 @@ class Mamba1 final : public Mixer {
   Index projected() const override { return 2 * E_; }
   Index mixed() const override { return E_; }
   Index state_size() const override { return (W_ - 1 + N_) * E_; }
+  Index stepping() const override { return E_; }
   Index scratch_columns() const override { return 2 * E_ + R_ + 2 * N_; }
   Index weight_bytes() const override {
     return in_.bytes() + x_proj_.bytes() + dt_proj_.bytes() + out_.bytes() +
@@ -75,18 +77,44 @@ class Mamba1 final : public Mixer {
     const View<const float, 3> C(low.data + R_ + N_, {L, 1, N_}, {low.stride[0], N_, 1});
     for (const Piece& piece : pieces) {
       if (piece.fresh) std::fill_n(piece.state + (W_ - 1) * E_, N_ * E_, 0.0f);
-      launch(device, SelectiveScan{.u = along(View<const float, 2>(c), piece),
-                                   .dt = along(View<const float, 2>(dt), piece),
-                                   .dt_bias = view_of(dt_bias_),
-                                   .A = A_.matrix(N_, E_),
-                                   .B = along(B, piece),
-                                   .C = along(C, piece),
-                                   .skip = view_of(skip_),
-                                   .z = along(z, piece),
-                                   .h = {piece.state + (W_ - 1) * E_, {N_, E_}},
-                                   .y = along(g, piece),
-                                   .accumulate = accumulate,
-                                   .gate_sum = true});
+      const SelectiveScan scan{.u = along(View<const float, 2>(c), piece),
+                               .dt = along(View<const float, 2>(dt), piece),
+                               .dt_bias = view_of(dt_bias_),
+                               .A = A_.matrix(N_, E_),
+                               .B = along(B, piece),
+                               .C = along(C, piece),
+                               .skip = view_of(skip_),
+                               .z = along(z, piece),
+                               .h = {piece.state + (W_ - 1) * E_, {N_, E_}},
+                               .y = along(g, piece),
+                               .accumulate = accumulate,
+                               .gate_sum = true};
+      if (piece.probe != nullptr && piece.probe->wants_steps()) {
+        step_by_step(device, scratch, scan, piece, reverse);
+      } else {
+        launch(device, scan);
+      }
+    }
+  }
+
+  // The same bits by the law of the op.
+  void step_by_step(Device& device, Scratch& scratch, const SelectiveScan& scan, const Piece& piece,
+                    bool reverse) const {
+    const Index L = scan.u.extent[0];
+    const View<float, 1> room(scratch.matrix(kSlotDelta, 1, E_).data, {E_});
+    for (Index t = 0; t < L; ++t) {
+      SelectiveScan one = scan;
+      one.u = rows(scan.u, t, t + 1);
+      one.dt = rows(scan.dt, t, t + 1);
+      one.B = rows(scan.B, t, t + 1);
+      one.C = rows(scan.C, t, t + 1);
+      one.z = rows(scan.z, t, t + 1);
+      one.y = rows(scan.y, t, t + 1);
+      launch(device, one);
+      constexpr float kMost = std::numeric_limits<float>::infinity();
+      piece.probe->step({piece.position + (reverse ? L - 1 - t : t), reverse, piece.fresh && t == 0,
+                         step_sizes({one.dt.data, {E_}}, scan.dt_bias, 0, kMost, room), scan.A,
+                         scan.h, View<const float, 1>()});
     }
   }
 

@@ -44,6 +44,7 @@ class Mamba2 final : public Mixer {
   Index projected() const override { return projected_; }
   Index mixed() const override { return E_; }
   Index state_size() const override { return (W_ - 1) * channels_ + H_ * (N_ * P_ + 1); }
+  Index stepping() const override { return H_; }
   Index scratch_columns() const override { return channels_ + S_; }
   Index weight_bytes() const override { return in_.bytes() + out_.bytes() + 4 * taps_.size(); }
 
@@ -89,20 +90,25 @@ class Mamba2 final : public Mixer {
                                 .silu = true,
                                 .tail = {piece.state, {W_ - 1, channels_}},
                                 .y = along(c, piece)});
-      launch(device, Ssd{.x = along(x, piece),
-                         .dt = along(dt, piece),
-                         .dt_bias = view_of(dt_bias_),
-                         .dt_min = dt_min_,
-                         .dt_max = dt_max_,
-                         .A = view_of(A_),
-                         .B = along(B, piece),
-                         .C = along(C, piece),
-                         .skip = view_of(skip_),
-                         .z = norm_ ? View<const float, 2>() : along(z, piece),
-                         .h = {h, {H_, N_, P_}},
-                         .scale = {scale, {H_}},
-                         .y = along(y, piece),
-                         .accumulate = norm_ ? false : accumulate});
+      const Ssd ssd{.x = along(x, piece),
+                    .dt = along(dt, piece),
+                    .dt_bias = view_of(dt_bias_),
+                    .dt_min = dt_min_,
+                    .dt_max = dt_max_,
+                    .A = view_of(A_),
+                    .B = along(B, piece),
+                    .C = along(C, piece),
+                    .skip = view_of(skip_),
+                    .z = norm_ ? View<const float, 2>() : along(z, piece),
+                    .h = {h, {H_, N_, P_}},
+                    .scale = {scale, {H_}},
+                    .y = along(y, piece),
+                    .accumulate = norm_ ? false : accumulate};
+      if (piece.probe != nullptr && piece.probe->wants_steps()) {
+        step_by_step(device, scratch, ssd, piece, reverse);
+      } else {
+        launch(device, ssd);
+      }
     }
     if (norm_) {
       launch(device, Norm{.x = y,
@@ -121,6 +127,30 @@ class Mamba2 final : public Mixer {
                                 .gate = cols(p, 0, M),
                                 .y = cols(g, 0, M),
                                 .accumulate = accumulate});
+    }
+  }
+
+  // The same bits by the law of the op.
+  void step_by_step(Device& device, Scratch& scratch, const Ssd& ssd, const Piece& piece,
+                    bool reverse) const {
+    const Index L = ssd.x.extent[0];
+    const View<float, 1> room(scratch.matrix(kSlotDelta, 1, H_).data, {H_});
+    for (Index t = 0; t < L; ++t) {
+      Ssd one = ssd;
+      one.x = rows(ssd.x, t, t + 1);
+      one.dt = rows(ssd.dt, t, t + 1);
+      one.B = rows(ssd.B, t, t + 1);
+      one.C = rows(ssd.C, t, t + 1);
+      one.z = rows(ssd.z, t, t + 1);
+      one.y = rows(ssd.y, t, t + 1);
+      launch(device, one);
+      piece.probe->step({piece.position + (reverse ? L - 1 - t : t),
+                         reverse,
+                         piece.fresh && t == 0,
+                         step_sizes({one.dt.data, {H_}}, ssd.dt_bias, dt_min_, dt_max_, room),
+                         A_.matrix(1, H_),
+                         {ssd.h.data, {H_, N_ * P_}},
+                         ssd.scale});
     }
   }
 

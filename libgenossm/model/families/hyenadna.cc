@@ -85,6 +85,30 @@ void bind_mlp(Binder& tensors, BlockSpec& block, const std::string& at, Index D,
   tensors.bind(mlp.fc2_bias, at + ".fc2.bias", {D});
 }
 
+// The heads of fine-tuned models (hyenadna.md section 4): the transformers port reads the last
+// token, the original code the mean of all. What feeds the training repository's decoder stands in
+// no file.
+void bind_classifier(Binder& tensors, ModelSpec& m, const std::string& model) {
+  const Index D = m.d_model;
+  const std::string head = model + "head.output_transform";
+  if (const auto shape = tensors.shape_of("score.weight"); shape && shape->size() == 2) {
+    tensors.bind(m.classifier, "score.weight", {(*shape)[0], D});
+    m.classifier_pool = ClassifierPool::last;
+  } else if (const auto own = tensors.shape_of(head + ".weight"); own && own->size() == 2) {
+    tensors.bind(m.classifier, head + ".weight", {(*own)[0], D});
+    tensors.bind(m.classifier_bias, head + ".bias", {(*own)[0]});
+    m.classifier_pool = ClassifierPool::mean;
+  }
+  for (const char* part :
+       {"decoder.0.output_transform.weight", "decoder.0.output_transform.bias"}) {
+    const auto shape = tensors.shape_of(part);
+    if (!shape) continue;
+    tensors.ignore(part, *shape);
+    m.warnings.push_back(std::string(part) +
+                         " is not used: the file does not say what its decoder is given");
+  }
+}
+
 ModelSpec describe(const Json& config, Binder& tensors) {
   ModelSpec m;
   m.family = "hyenadna";
@@ -125,9 +149,7 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   bind(tensors, m.final_norm, root + "ln_f", D);
   // Without one the embedding serves, to which the original code ties it.
   tensors.bind(m.head, head, {m.vocab, D}, Presence::optional);
-  // The head of a classifier reads one token by rules of its own (hyenadna.md section 4): accounted
-  // for, not offered.
-  if (const auto shape = tensors.shape_of("score.weight")) tensors.ignore("score.weight", *shape);
+  bind_classifier(tensors, m, model);
   return m;
 }
 

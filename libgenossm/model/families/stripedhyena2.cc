@@ -97,7 +97,6 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   for (const std::string& kind : kinds) {
     listed.push_back(blocks_listed(config, kind + "_layer_idxs", layers));
   }
-  Index unscaled = 0;
   for (Index i = 0; i < layers; ++i) {
     const std::string at = "blocks." + std::to_string(i);
     std::string kind;
@@ -123,7 +122,7 @@ ModelSpec describe(const Json& config, Binder& tensors) {
     } else if (!kind.empty()) {
       StripedSpec mixer = hyena(config, D, kind);
       bind_hyena(tensors, config, mixer, at);
-      if (fp8 && !bind_fp8(tensors, mixer, at)) ++unscaled;
+      if (fp8 && !bind_fp8(tensors, mixer, at)) ++m.unscaled;
       block.forward = std::move(mixer);
     } else {
       fail(Fault::checkpoint,
@@ -132,8 +131,8 @@ ModelSpec describe(const Json& config, Binder& tensors) {
     m.blocks.push_back(std::move(block));
   }
   bind_head(tensors, config, m);
-  if (unscaled > 0) {
-    m.warnings.push_back(std::to_string(unscaled) +
+  if (m.unscaled > 0) {
+    m.warnings.push_back(std::to_string(m.unscaled) +
                          " blocks have no 8-bit scales in the file (_extra_state), so scales of 1 "
                          "are taken: expect far worse predictions than published");
   } else if (!fp8 && needs_fp8(D)) {

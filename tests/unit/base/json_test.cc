@@ -29,6 +29,24 @@ std::string refusal(const std::string& text) {
   return message_of([&] { parse(text); });
 }
 
+TEST(Json, DumpReadsBackAsItWas) {
+  const std::string text =
+      R"({"d": 64, "eps": 1e-05, "whole": 2.0, "big": 1e+300, "flag": false, "none": null, )"
+      R"("text": "a\"b\\c\u000ad\u00e9", "list": [1, [-2, 0.1], {}, []], "limit": [Infinity, NaN]})";
+  const Json json = parse(text);
+  const Json again = parse(json.dump());
+  EXPECT_EQ(again.dump(), json.dump());
+  EXPECT_EQ(again.keys(), json.keys());
+  EXPECT_TRUE(again.value("d").is_integer());
+  EXPECT_FALSE(again.value("whole").is_integer());
+  EXPECT_EQ(again.number("eps"), 1e-5);
+  EXPECT_EQ(again.number("big"), 1e300);
+  EXPECT_EQ(again.text("text"), "a\"b\\c\nd\u00e9");
+  EXPECT_EQ(again.array("list").at(1).at(1).as_number(), 0.1);
+  EXPECT_TRUE(std::isinf(again.array("limit").at(0).as_number()));
+  EXPECT_TRUE(std::isnan(again.array("limit").at(1).as_number()));
+}
+
 TEST(Json, ValuesOfEveryKind) {
   const Json json = parse(R"({"d_model": 64, "eps": 1e-5, "tied": true, "name": "m\u00e9\n",
       "none": null, "list": [1, [2, 3], {}], "ssm_cfg": {"layer": "Mamba2"}})");
