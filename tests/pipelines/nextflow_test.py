@@ -146,7 +146,10 @@ class Modules(Case):
 
     def test_descriptions(self):
         """meta.yml names the inputs and outputs that main.nf has."""
-        import yaml
+        try:
+            import yaml
+        except ImportError:
+            self.skipTest("skipped: no yaml (Debian: python3-yaml)")
         self.assertEqual(sorted(path.name for path in MODULES.iterdir()), sorted(NAMES))
         for name in NAMES:
             meta = yaml.safe_load((MODULES / name / "meta.yml").read_text())

@@ -1,4 +1,4 @@
-"""What a bigWig says of itself: its totals and its coarsest zoom level. Python's standard library only."""
+"""What a bigWig says of itself: its totals, and an overview from its zoom levels. Python's standard library only."""
 import struct
 import zlib
 
@@ -49,23 +49,32 @@ def totals(path):
         return bases, total / bases if bases else 0.0
 
 
-def overview(path):
-    """[(contig, begin, end, lowest, mean, highest), ...] of the coarsest zoom level; [] where there is none."""
+def records(file, place, packed, name):
+    """The rows of the zoom level whose index stands at `place`."""
+    rows = []
+    # 48 bytes of the index's own header come before its first node.
+    for at, size in blocks(file, place + 48):
+        file.seek(at)
+        data = file.read(size)
+        if packed:
+            data = zlib.decompress(data)
+        for number, begin, end, valid, low, high, total, _ in struct.iter_unpack("<4I4f", data):
+            # libBigWig 0.4 leaves the sum of the last stretch 0.
+            if valid and low <= total / valid <= high:
+                rows.append((name[number], begin, end, low, total / valid, high))
+    return rows
+
+
+def overview(path, wanted=200):
+    """[(contig, begin, end, lowest, mean, highest), ...] of the coarsest zoom level that has so many, or of the
+    finest; [] where there is none."""
     with open(path, "rb") as file:
         levels, contigs, _, packed = header(file, path)
-        if levels == 0:
-            return []
-        zooms = [struct.unpack("<2I2Q", file.read(24)) for _ in range(levels)]
+        zooms = sorted(struct.unpack("<2I2Q", file.read(24)) for _ in range(levels))
         name = names(file, contigs)
         rows = []
-        # 48 bytes of the index's own header come before its first node.
-        for place, size in blocks(file, zooms[-1][3] + 48):
-            file.seek(place)
-            data = file.read(size)
-            if packed:
-                data = zlib.decompress(data)
-            for number, begin, end, valid, low, high, total, _ in struct.iter_unpack("<4I4f", data):
-                # libBigWig 0.4 leaves the sum of the last stretch 0.
-                if valid and low <= total / valid <= high:
-                    rows.append((name[number], begin, end, low, total / valid, high))
+        for _, _, _, place in reversed(zooms):
+            rows = records(file, place, packed, name)
+            if len(rows) >= wanted:
+                break
         return rows
