@@ -135,14 +135,14 @@ class Doctor {
   // The number of GPUs that can be used.
   int graphics() {
     const GpuDriver driver = gpu_driver();
-    const bool has_driver = driver.library.empty();
-    std::string text = has_driver ? "" : "no NVIDIA driver (" + driver.library + ")";
+    const bool has_driver = driver.not_opened.empty();
+    std::string text = has_driver ? "" : "no NVIDIA driver (" + driver.not_opened + ")";
     if (has_driver) {
       text = "NVIDIA driver for CUDA " + std::to_string(driver.cuda / 1000) + '.' +
              std::to_string(driver.cuda % 1000 / 10);
     } else if (!driver.module.empty()) {
       text = "the kernel has a driver (" + driver.module + "), but its library does not open (" +
-             driver.library + ")";
+             driver.not_opened + ")";
     }
     say("gpu driver", has_driver ? State::ok : State::none, text);
     if constexpr (!build::has_cuda) {

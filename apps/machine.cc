@@ -76,8 +76,8 @@ GpuDriver gpu_driver() {
   std::ifstream version("/proc/driver/nvidia/version");
   std::getline(version, driver.module);
   constexpr const char* kLibrary = "libcuda.so.1";
-  driver.library = why_not_opened(kLibrary);
-  if (!driver.library.empty()) return driver;
+  driver.not_opened = why_not_opened(kLibrary);
+  if (!driver.not_opened.empty()) return driver;
   void* const opened = dlopen(kLibrary, RTLD_LAZY | RTLD_LOCAL);
   using Version = int (*)(int*);
   const auto ask = reinterpret_cast<Version>(dlsym(opened, "cuDriverGetVersion"));

@@ -25,9 +25,9 @@ std::string processor_name();  // "" where the system does not say
 
 // The NVIDIA driver: what the kernel module says of itself, and whether its library can be opened.
 struct GpuDriver {
-  std::string module;   // "" without one
-  std::string library;  // "" if it opens, else why not
-  int cuda = 0;         // newest CUDA that the driver knows, 13000 for 13.0; 0 if not known
+  std::string module;      // "" without one
+  std::string not_opened;  // why its library is not; "" if it is
+  int cuda = 0;            // newest CUDA that the driver knows, 13000 for 13.0; 0 if not known
 };
 GpuDriver gpu_driver();
 

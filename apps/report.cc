@@ -135,7 +135,9 @@ void report(const Finished& finished, const ReportOptions& options) {
     ++job.warnings["device memory was short: batches of " + with_commas(job.plan.halved_to) +
                    " tokens instead of " + with_commas(job.plan.chunk)];
   }
-  const double rate = finished.seconds > 0 ? static_cast<double>(job.bases) / finished.seconds : 0;
+  // Of what this run did itself.
+  const double rate =
+      finished.seconds > 0 ? static_cast<double>(job.bases - job.found) / finished.seconds : 0;
   if (!options.quiet) {
     for (const auto& [text, n] : job.warnings) {
       std::cerr << "genossm " << finished.command << ": warning: " << text << " (" << with_commas(n)
@@ -147,8 +149,9 @@ void report(const Finished& finished, const ReportOptions& options) {
     }
     std::cerr << finished.command << ": " << with_commas(job.records)
               << (job.records == 1 ? " record, " : " records, ") << with_commas(job.bases) << ' '
-              << job.unit << (job.bases == 1 ? ", " : "s, ") << duration_text(finished.seconds)
-              << ", " << rate_text(rate, job.unit);
+              << job.unit << (job.bases == 1 ? "" : "s")
+              << (job.found > 0 ? " (" + with_commas(job.found) + " found finished)" : "") << ", "
+              << duration_text(finished.seconds) << ", " << rate_text(rate, job.unit);
     if (!finished.output.empty() && finished.output != "-") std::cerr << " -> " << finished.output;
     std::cerr << '\n';
     if (options.verbose) {
@@ -170,6 +173,7 @@ void report(const Finished& finished, const ReportOptions& options) {
                          {"strand", json_text(job.strand)},
                          {"records", std::to_string(job.records)},
                          {job.unit + "s", std::to_string(job.bases)},
+                         {job.unit + "s_found_finished", std::to_string(job.found)},
                          {"windows", std::to_string(job.windows)},
                          {"tokens", std::to_string(job.tokens)},
                          {"counts", json_counts(job.counts)},

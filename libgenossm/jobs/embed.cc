@@ -223,6 +223,7 @@ class EmbedRun {
     } else if (number == place_.record && place_.base > 0) {
       done = std::min(place_.base, part.end) - part.begin;
     }
+    report_.found += done;
     if (total_bases_ > 0) total_bases_ -= done;  // progress is of what is left
     part.begin += done;
     const bool none_left = part.begin >= part.end && (length > 0 || number < place_.record);

@@ -30,6 +30,7 @@ struct RunOptions {
 
 struct JobReport {
   Index records = 0, bases = 0, windows = 0, tokens = 0;
+  Index found = 0;                       // of the bases, what an earlier run had finished
   std::map<std::string, Index> skipped;  // reason -> count
   std::map<std::string, Index> warnings;
   std::map<std::string, Index> counts;  // what else a job counts, for the summary

@@ -431,6 +431,7 @@ class ScoreRun {
     const bool resumed = !finished_ && number == place_.record && place_.base > 0;
     const bool done = finished_ || number < place_.record;
     const Index before = done ? part.end - part.begin : resumed ? place_.base - part.begin : 0;
+    report_.found += before;
     if (total_bases_ > 0) total_bases_ -= before;  // progress is of what is left
     if (done) return;
     const auto open = std::make_shared<Open>();

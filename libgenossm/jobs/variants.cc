@@ -167,7 +167,7 @@ class VariantsRun {
     if (mark.empty() || finished_) return;
     place_ = unpack_place(mark);
     unpack_report(place_.report, report_);
-    report_.bases = place_.base;
+    report_.bases = report_.found = place_.base;
     report_.records = place_.record - share_.begin;
     report_.counts["records found finished"] = report_.records;
   }

@@ -148,6 +148,22 @@ class Resume(Case):
         self.assertEqual(digest(self.path("out.tsv.gz")), digest(self.path("ref.tsv.gz")))
         self.assertEqual(self.left("out.tsv.gz"), [])
 
+    def test_speed_is_of_what_this_run_did(self):
+        for out, words in (("v.npy", ("embed", *self.region(12000), "--window", 512, "--pool", "bins:64")),
+                           ("t.tsv", ("score", *self.region(40000))),
+                           ("e.vcf", ("variants", TINY / "human_reads.vcf.gz", "-f", TINY / "human_reads.ref.fa",
+                                      "--window", 256))):
+            with self.subTest(words[0]):
+                self.interrupted(*words, out=out)
+                done = self.good(*words, "-o", out, "--resume", "require", "--summary", "s.json")
+                told = json.loads(self.path("s.json").read_text())
+                unit = "base" if "bases" in told else "allele"
+                total, found = told[unit + "s"], told[unit + "s_found_finished"]
+                self.assertTrue(0 < found < total, told)
+                rate, seconds = told[unit + "s_per_second"], told["seconds"]
+                self.assertAlmostEqual(rate * seconds / (total - found), 1, delta=0.01)
+                self.assertIn(f"({found:,} found finished)".encode(), done.stderr)
+
     def interrupted(self, *words, out):
         """A run that was killed after it had kept something."""
         run = self.start(*words, "-o", out, *OFTEN)
