@@ -1,5 +1,7 @@
 #include "libgenossm/jobs/effect.h"
 
+#include <algorithm>
+
 namespace genossm {
 
 std::string_view name_of(EffectScore score) {
@@ -51,6 +53,12 @@ Index effect_window(const OpenedModel& model, const EffectOptions& options) {
   if (options.run.window > 0) return options.run.window;
   if (model.context > 0) return model.context;
   fail(Fault::usage, model.name + " does not say how many bases it sees at once: give --window");
+}
+
+Index paced_block(const OpenedModel& model, const EffectOptions& options, Index tokens) {
+  const Index most = Index{1} << (model.model.card().cuda ? 23 : 16);
+  return std::clamp<Index>(most / std::max<Index>(1, tokens), std::max(1, options.run.threads),
+                           16'384);
 }
 
 std::vector<bool> strands_of(StrandMode mode) {

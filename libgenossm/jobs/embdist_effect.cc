@@ -31,6 +31,7 @@ class EmbdistEffect final : public EffectScorer {
         window_(effect_window(model, options)),
         anchor_(options.anchor >= 0 ? options.anchor : window_ / 2),
         reach_(options.pool / 2),
+        block_(paced_block(model, options, 2 * window_)),
         executor_(model.model, device, executor_options(options)) {
     if (strand_ != StrandMode::both && strand_ != StrandMode::forward) {
       fail(Fault::usage, "--score embdist reads the strands apart: use --strand both or fwd");
@@ -95,7 +96,8 @@ class EmbdistEffect final : public EffectScorer {
             {"pool", std::to_string(2 * reach_ + 1)}};
   }
   Index block() const override {
-    return std::clamp<Index>((Index{64} << 20) / (feature_columns() * 4), 16, 4096);
+    return std::min(block_,
+                    std::clamp<Index>((Index{64} << 20) / (feature_columns() * 4), 16, 4096));
   }
   void add_to(JobReport& report) const override {
     report.windows += windows_;
@@ -220,6 +222,7 @@ class EmbdistEffect final : public EffectScorer {
   const Card& card_;
   StrandMode strand_;
   Index window_, anchor_, reach_;
+  Index block_;
   Executor executor_;
   RowWeights forward_, reverse_;
   Index first_ = 0, end_ = 0;  // rows wanted of a window

@@ -16,7 +16,6 @@ namespace {
 
 // States that one block of alleles keeps take no more than this.
 constexpr Index kKeptStateBytes = Index{512} << 20;
-constexpr Index kMostBlock = 8192;
 
 // An allele on one strand, in places of that strand.
 struct Item {
@@ -150,7 +149,8 @@ class LlrEffect final : public EffectScorer {
     // A kept state serves a tile's variants at least, and settling keeps some of each window.
     const Index bytes = std::max<Index>(1, branches_.state_bytes());
     const Index states = std::max<Index>(8, kKeptStateBytes / bytes);
-    return std::clamp<Index>(states, 8, kMostBlock);
+    // Larger than others: what its alleles share is computed once a block.
+    return std::min(states, 4 * paced_block(model_, options_, geometry_.suffix));
   }
 
   void add_to(JobReport& report) const override {

@@ -23,6 +23,7 @@ class MaskedEffect final : public EffectScorer {
         strands_(strands_of(strand_)),
         window_(effect_window(model, options)),
         anchor_(options.anchor >= 0 ? options.anchor : (window_ - 1) / 2),
+        block_(paced_block(model, options, window_)),
         executor_(model.model, device, executor_options(options, window_)) {
     if (!model.tokenizer->mask()) {
       fail(Fault::checkpoint, model.path.string() + ": the tokenizer has no [MASK]");
@@ -68,7 +69,7 @@ class MaskedEffect final : public EffectScorer {
             {"window", std::to_string(window_)},
             {"anchor", std::to_string(anchor_)}};
   }
-  Index block() const override { return 16'384; }
+  Index block() const override { return block_; }
   void add_to(JobReport& report) const override {
     report.windows += windows_;
     report.tokens += windows_ * window_;
@@ -161,6 +162,7 @@ class MaskedEffect final : public EffectScorer {
   StrandMode strand_;
   std::vector<bool> strands_;
   Index window_, anchor_;
+  Index block_;
   Executor executor_;
   std::map<Place, std::array<Four, 2>> places_;
   std::vector<Unit> units_;
