@@ -1,11 +1,12 @@
 #include "libgenossm/model/cuda_model.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "kernels/activation/activation.h"
 #include "kernels/embedding/embedding.h"
-#include "kernels/norm/norm.h"
 #include "libgenossm/model/cuda_mixer.h"
+#include "libgenossm/model/cuda_mlp.h"
 
 namespace genossm {
 
@@ -29,29 +30,6 @@ CudaLinear::CudaLinear(Device& device, Precision precision, const Tensor& weight
 
 namespace {
 
-struct CudaNorm {
-  bool rms = true;
-  float eps = 1e-5f;
-  CudaBuffer<float> weight, bias;
-
-  CudaNorm() = default;
-  CudaNorm(Cuda& cuda, const NormSpec& spec)
-      : rms(spec.rms),
-        eps(spec.eps),
-        weight(to_cuda(cuda, spec.weight)),
-        bias(to_cuda(cuda, spec.bias)) {}
-
-  template <class Y>
-  void run(Cuda& cuda, View<const float, 2> x, View<Y, 2> y) const {
-    launch_on(cuda, BasicNorm<float, Y>{.x = x,
-                                        .weight = view_of(weight),
-                                        .bias = view_of(bias),
-                                        .kind = rms ? NormKind::rms : NormKind::layer,
-                                        .eps = eps,
-                                        .y = y});
-  }
-};
-
 template <class T>
 struct CudaBlock {
   CudaBlock(Device& device, const BlockSpec& spec)
@@ -60,12 +38,7 @@ struct CudaBlock {
         tied(spec.tied),
         multiply(spec.multiply) {
     if (spec.reverse) back = make(device, *spec.reverse, spec.tied ? spec.forward : *spec.reverse);
-    if (spec.mlp) {
-      mlp_norm = CudaNorm(*as_cuda(device), *spec.mlp_norm);
-      fc1 = CudaLinear(device, kPrecisionOf<T>, spec.mlp->fc1, Tensor{});
-      fc2 = CudaLinear(device, kPrecisionOf<T>, spec.mlp->fc2, Tensor{});
-      has_mlp = true;
-    }
+    if (spec.mlp) mlp.emplace(device, *spec.mlp_norm, *spec.mlp);
   }
 
   static std::unique_ptr<CudaMixer<T>> make(Device& device, const MixerSpec& spec,
@@ -87,14 +60,14 @@ struct CudaBlock {
   bool joint() const { return back && tied && !multiply; }
 
   Index weight_bytes() const {
-    return forward->weight_bytes() + (back ? back->weight_bytes() : 0) + fc1_bytes();
+    return forward->weight_bytes() + (back ? back->weight_bytes() : 0) +
+           (mlp ? mlp->weight_bytes() : 0);
   }
-  Index fc1_bytes() const { return has_mlp ? fc1.bytes() + fc2.bytes() : 0; }
 
   Index row_bytes(Index D) const {
     const Index projected = forward->projected() * (back && !joint() ? 2 : 1);
     Index elements = projected + (joint() ? 0 : forward->mixed() * (back ? 2 : 1));
-    if (has_mlp) elements += fc1.outputs() * 3 / 2;
+    if (mlp) elements += mlp->row_elements();
     return elements * Index{sizeof(T)} + forward->row_bytes() +
            (multiply ? 2 * D * Index{sizeof(float)} : 0);
   }
@@ -121,10 +94,7 @@ struct CudaBlock {
       scratch.matrix<float>(cuda, kCudaOut, rows, D);
       scratch.matrix<float>(cuda, kCudaOutBack, rows, D);
     }
-    if (has_mlp) {
-      scratch.matrix<T>(cuda, kCudaMlp, rows, fc1.outputs());
-      scratch.matrix<T>(cuda, kCudaMlpGate, rows, fc1.outputs() / 2);
-    }
+    if (mlp) mlp->reserve(cuda, scratch, rows, D);
   }
 
   void run(Cuda& cuda, CudaScratch& scratch, View<float, 2> x, const Sequences& sequences,
@@ -161,25 +131,13 @@ struct CudaBlock {
         back->project_out(cuda, View<const T, 2>(g), true, 1, x);
       }
     }
-    if (!has_mlp) return;
-    const Index F = fc1.outputs() / 2;
-    const View<T, 2> n = scratch.matrix<T>(cuda, kCudaNormedThenConv, rows, D);
-    mlp_norm.run(cuda, View<const float, 2>(x), n);
-    const View<T, 2> both = scratch.matrix<T>(cuda, kCudaMlp, rows, 2 * F);
-    fc1.run(cuda, View<const T, 2>(n), both);
-    const View<T, 2> h = scratch.matrix<T>(cuda, kCudaMlpGate, rows, F);
-    launch_on(cuda, BasicActivation<T>{.kind = ActivationKind::silu,
-                                       .x = cols(both, 0, F),
-                                       .gate = cols(both, F, 2 * F),
-                                       .y = h});
-    fc2.run(cuda, View<const T, 2>(h), x, true);
+    if (mlp) mlp->run(cuda, scratch, x);
   }
 
   CudaNorm norm;
   std::unique_ptr<CudaMixer<T>> forward, back;
-  bool tied, multiply, has_mlp = false;
-  CudaNorm mlp_norm;
-  CudaLinear fc1, fc2;
+  bool tied, multiply;
+  std::optional<CudaMlp<T>> mlp;
 };
 
 template <class T>
