@@ -245,9 +245,8 @@ class NextEffect final : public EffectScorer {
       ++windows_;
       if (lead_ > 0) {
         const std::int32_t bos = *model_.tokenizer->bos();
-        session_->feed(Tokens(&bos, 1), [&](Index, View<const float, 2> logits) {
-          last_row_ = four(logits, 0);
-        });
+        session_->feed(Tokens(&bos, 1),
+                       [&](Index, View<const float, 2> logits) { last_row_ = four(logits, 0); });
         ++tokens_;
       }
     }

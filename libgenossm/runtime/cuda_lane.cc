@@ -220,7 +220,8 @@ void CudaLane::advance(Cuda& cuda, Tokens tokens, Carry& carry, const Lane::Emit
     hand_out(cuda, {batch.spans, 0}, emit);
     carry.position += n;
   }
-  if (bytes > 0) cuda.copy_out(carry.state.data(), state_.data() + state_side_ * net_.state_floats(), bytes);
+  if (bytes > 0)
+    cuda.copy_out(carry.state.data(), state_.data() + state_side_ * net_.state_floats(), bytes);
 }
 
 View<const float, 2> CudaLane::forward(Cuda& cuda, std::span<const Tokens> sequences) {

@@ -55,8 +55,7 @@ double logits_error(const std::string& name, Device& device, Precision precision
   const OpenedModel model = open_model({model_of(name), ""}, device, precision);
   const GoldenFile expected(golden_folder() / name / "expected.safetensors");
   const std::vector<std::int32_t> ids = ids_of(expected);
-  const std::vector<float> values =
-      rows_of(model, device, Features{.logits = true}, ids, 1024);
+  const std::vector<float> values = rows_of(model, device, Features{.logits = true}, ids, 1024);
   const auto L = static_cast<Index>(ids.size());
   const Golden want = expected.tensor("logits");
   const View<const float, 2> got(values.data(), {L, model.model.card().vocab});
