@@ -253,6 +253,23 @@ TEST(StripedPresets, HaveThePublishedSizes) {
   EXPECT_FALSE(preset_config("evo2_7b_large"));
 }
 
+// 164 GB of weights are refused before any is read.
+TEST(StripedPresets, CudaRefusesWhatDoesNotFit) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  if constexpr (build::has_cuda) {
+    if (as_cuda(*cuda)->total_memory() > Index{160'000'000'000}) GTEST_SKIP() << "it might fit";
+  }
+  try {
+    Model::make(sketch_spec(*preset_config("evo2_40b_base")), {&*cuda, Precision::fp32});
+    FAIL() << "was not refused";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::memory);
+    EXPECT_NE(std::string(error.what()).find("weights alone take"), std::string::npos)
+        << error.what();
+  }
+}
+
 // Codes, values and the product of the two stored cases.
 TEST(StripedFp8, AgreesWithTheDerivation) {
   const GoldenFile file(golden_folder() / "stripedhyena2/fp8_linear_derived/expected.safetensors");
