@@ -9,6 +9,11 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int V = 4;  // columns that a lane holds side by side
 
+__device__ __forceinline__ float scale_of(NormKind kind, float mean_of_squares, float eps) {
+  return kind == NormKind::rms_plus ? 1.0f / (sqrtf(mean_of_squares) + eps)
+                                    : 1.0f / sqrtf(mean_of_squares + eps);
+}
+
 // One mean over all D channels, D a multiple of V and at most 32 * V * kPacks: a row is read once
 // and stays in registers.
 template <class X, class Y, int kPacks>
@@ -58,7 +63,7 @@ __global__ void __launch_bounds__(kWarps * 32) norm_kernel(BasicNorm<X, Y> op) {
       squares = fmaf(v[k][i], v[k][i], squares);
     }
   }
-  const float scale = 1.0f / sqrtf(warp_sum(squares) / count + op.eps);
+  const float scale = scale_of(op.kind, warp_sum(squares) / count, op.eps);
 #pragma unroll
   for (int k = 0; k < kPacks; ++k) {
     const int d = (k * 32 + lane) * V;
@@ -120,7 +125,7 @@ __global__ void __launch_bounds__(kWarps * 32) norm_wide_kernel(BasicNorm<X, Y> 
       squares = fmaf(v[k][i], v[k][i], squares);
     }
   }
-  const float scale = 1.0f / sqrtf(warp_sum(squares) * kShare + op.eps);
+  const float scale = scale_of(op.kind, warp_sum(squares) * kShare, op.eps);
   Y* y = op.y.row(t) + first;
 #pragma unroll
   for (int k = 0; k < kPacks; ++k) {
@@ -187,7 +192,7 @@ __global__ void __launch_bounds__(kWarps * 32) norm_any_kernel(BasicNorm<X, Y> o
       const float c = value(d) - mean;
       squares = fmaf(c, c, squares);
     }
-    const float scale = 1.0f / sqrtf(warp_sum(squares) / count + op.eps);
+    const float scale = scale_of(op.kind, warp_sum(squares) / count, op.eps);
     for (Index d = begin + lane; d < begin + G; d += 32) {
       float n = (value(d) - mean) * scale * op.weight.data[d];
       if (!op.bias.empty()) n += op.bias.data[d];
@@ -200,8 +205,6 @@ __global__ void __launch_bounds__(kWarps * 32) norm_any_kernel(BasicNorm<X, Y> o
 
 template <class X, class Y>
 void run_any(Cuda& cuda, const BasicNorm<X, Y>& op) {
-  require(op.kind != NormKind::rms_plus, Fault::device,
-          "norm: no CUDA version with eps outside the root");
   const auto [L, D] = op.x.extent;
   if (L == 0 || D == 0) return;
   const auto blocks = static_cast<unsigned>(div_up(L, kWarps));

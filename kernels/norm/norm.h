@@ -8,8 +8,7 @@
 //   y    = gate == after ? n * silu(z) : n
 //
 // Source:   upstream rms_norm_ref, layer_norm_ref (layer_norm.py); rms_norm_ref of
-//           layernorm_gated.py; rms_plus: RMSNorm of StripedHyena (stripedhyena.md section 1),
-//           which Cuda does not have.
+//           layernorm_gated.py; rms_plus: RMSNorm of StripedHyena (stripedhyena.md section 1).
 // Numerics: statistics in double on Reference; on Cpu float32 with a fixed order of summation that
 //           depends on D alone, so that a row's result never depends on the rows around it.
 // y may be the same memory as x, unless it is added to.

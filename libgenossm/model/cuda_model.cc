@@ -1,11 +1,12 @@
 #include "libgenossm/model/cuda_model.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "kernels/activation/activation.h"
 #include "kernels/embedding/embedding.h"
-#include "kernels/norm/norm.h"
-#include "libgenossm/model/cuda_mixer.h"
+#include "libgenossm/model/blocks/linear.h"
+#include "libgenossm/model/cuda_mlp.h"
 
 namespace genossm {
 
@@ -15,42 +16,30 @@ CudaBuffer<float> to_cuda(Cuda& cuda, const Buffer<float>& values) {
   cuda.wait();
   return out;
 }
-CudaBuffer<float> to_cuda(Cuda& cuda, const Tensor& tensor) { return to_cuda(cuda, tensor.values); }
+CudaBuffer<float> to_cuda(Cuda& cuda, const Tensor& tensor) {
+  return tensor.stored.data == nullptr ? to_cuda(cuda, tensor.values)
+                                       : to_cuda(cuda, copy_of(tensor));
+}
 
 CudaLinear::CudaLinear(Device& device, Precision precision, const Tensor& weight,
-                       const Tensor& bias)
-    : weight_(MatmulWeight::pack(device, weight.view2(), precision)),
-      bias_(to_cuda(*as_cuda(device), bias)) {
-  if (bias.values.size() == 0) return;
-  Buffer<float> twice(bias.values.size());
-  for (Index i = 0; i < twice.size(); ++i) twice[i] = 2 * bias.values[i];
+                       const Tensor& bias, std::span<const Index> order,
+                       const std::optional<Fp8Scales>& fp8)
+    : weight_(fp8 ? MatmulWeight::pack_e4m3(device, weight.matrix(), *fp8, order)
+                  : MatmulWeight::pack(device, weight.matrix(), precision, order)),
+      rounds_(fp8.has_value()) {
+  weight.not_needed();
+  if (!bias.present()) return;
+  const Buffer<float> as_stored = copy_of(bias);
+  Buffer<float> once(as_stored.size()), twice(as_stored.size());
+  for (Index i = 0; i < once.size(); ++i) {
+    once[i] = as_stored[order.empty() ? i : order[static_cast<std::size_t>(i)]];
+    twice[i] = 2 * once[i];
+  }
+  bias_ = to_cuda(*as_cuda(device), once);
   twice_ = to_cuda(*as_cuda(device), twice);
 }
 
 namespace {
-
-struct CudaNorm {
-  bool rms = true;
-  float eps = 1e-5f;
-  CudaBuffer<float> weight, bias;
-
-  CudaNorm() = default;
-  CudaNorm(Cuda& cuda, const NormSpec& spec)
-      : rms(spec.rms),
-        eps(spec.eps),
-        weight(to_cuda(cuda, spec.weight)),
-        bias(to_cuda(cuda, spec.bias)) {}
-
-  template <class Y>
-  void run(Cuda& cuda, View<const float, 2> x, View<Y, 2> y) const {
-    launch_on(cuda, BasicNorm<float, Y>{.x = x,
-                                        .weight = view_of(weight),
-                                        .bias = view_of(bias),
-                                        .kind = rms ? NormKind::rms : NormKind::layer,
-                                        .eps = eps,
-                                        .y = y});
-  }
-};
 
 template <class T>
 struct CudaBlock {
@@ -60,12 +49,7 @@ struct CudaBlock {
         tied(spec.tied),
         multiply(spec.multiply) {
     if (spec.reverse) back = make(device, *spec.reverse, spec.tied ? spec.forward : *spec.reverse);
-    if (spec.mlp) {
-      mlp_norm = CudaNorm(*as_cuda(device), *spec.mlp_norm);
-      fc1 = CudaLinear(device, kPrecisionOf<T>, spec.mlp->fc1, Tensor{});
-      fc2 = CudaLinear(device, kPrecisionOf<T>, spec.mlp->fc2, Tensor{});
-      has_mlp = true;
-    }
+    if (spec.mlp) mlp.emplace(device, *spec.mlp_norm, *spec.mlp);
   }
 
   static std::unique_ptr<CudaMixer<T>> make(Device& device, const MixerSpec& spec,
@@ -73,7 +57,9 @@ struct CudaBlock {
     return std::visit(
         [&](const auto& m) {
           using Spec = std::decay_t<decltype(m)>;
-          if constexpr (!std::is_same_v<Spec, Mamba1Spec> && !std::is_same_v<Spec, Mamba2Spec>) {
+          if constexpr (std::is_same_v<Spec, StripedSpec> || std::is_same_v<Spec, AttentionSpec>) {
+            return make_cuda_mixer<T>(device, m);
+          } else if constexpr (std::is_same_v<Spec, HyenaSpec>) {
             fail(Fault::internal, "a Hyena block on a GPU");  // refused by Model::make
             return std::unique_ptr<CudaMixer<T>>();
           } else {
@@ -87,14 +73,14 @@ struct CudaBlock {
   bool joint() const { return back && tied && !multiply; }
 
   Index weight_bytes() const {
-    return forward->weight_bytes() + (back ? back->weight_bytes() : 0) + fc1_bytes();
+    return forward->weight_bytes() + (back ? back->weight_bytes() : 0) +
+           (mlp ? mlp->weight_bytes() : 0);
   }
-  Index fc1_bytes() const { return has_mlp ? fc1.bytes() + fc2.bytes() : 0; }
 
   Index row_bytes(Index D) const {
     const Index projected = forward->projected() * (back && !joint() ? 2 : 1);
     Index elements = projected + (joint() ? 0 : forward->mixed() * (back ? 2 : 1));
-    if (has_mlp) elements += fc1.outputs() * 3 / 2;
+    if (mlp) elements += mlp->row_elements();
     return elements * Index{sizeof(T)} + forward->row_bytes() +
            (multiply ? 2 * D * Index{sizeof(float)} : 0);
   }
@@ -121,13 +107,10 @@ struct CudaBlock {
       scratch.matrix<float>(cuda, kCudaOut, rows, D);
       scratch.matrix<float>(cuda, kCudaOutBack, rows, D);
     }
-    if (has_mlp) {
-      scratch.matrix<T>(cuda, kCudaMlp, rows, fc1.outputs());
-      scratch.matrix<T>(cuda, kCudaMlpGate, rows, fc1.outputs() / 2);
-    }
+    if (mlp) mlp->reserve(cuda, scratch, rows, D);
   }
 
-  void run(Cuda& cuda, CudaScratch& scratch, View<float, 2> x, const Sequences& sequences,
+  void run(Cuda& cuda, CudaScratch& scratch, View<float, 2> x, const CudaSequences& sequences,
            float* states) const {
     const Index rows = x.extent[0], D = x.extent[1];
     const Buffers b = buffers(cuda, scratch, rows, D);
@@ -161,37 +144,27 @@ struct CudaBlock {
         back->project_out(cuda, View<const T, 2>(g), true, 1, x);
       }
     }
-    if (!has_mlp) return;
-    const Index F = fc1.outputs() / 2;
-    const View<T, 2> n = scratch.matrix<T>(cuda, kCudaNormedThenConv, rows, D);
-    mlp_norm.run(cuda, View<const float, 2>(x), n);
-    const View<T, 2> both = scratch.matrix<T>(cuda, kCudaMlp, rows, 2 * F);
-    fc1.run(cuda, View<const T, 2>(n), both);
-    const View<T, 2> h = scratch.matrix<T>(cuda, kCudaMlpGate, rows, F);
-    launch_on(cuda, BasicActivation<T>{.kind = ActivationKind::silu,
-                                       .x = cols(both, 0, F),
-                                       .gate = cols(both, F, 2 * F),
-                                       .y = h});
-    fc2.run(cuda, View<const T, 2>(h), x, true);
+    if (mlp) mlp->run(cuda, scratch, x);
   }
 
   CudaNorm norm;
   std::unique_ptr<CudaMixer<T>> forward, back;
-  bool tied, multiply, has_mlp = false;
-  CudaNorm mlp_norm;
-  CudaLinear fc1, fc2;
+  bool tied, multiply;
+  std::optional<CudaMlp<T>> mlp;
 };
 
 template <class T>
 class Net final : public CudaModel {
  public:
-  Net(const ModelSpec& spec, Device& device) : D_(spec.d_model), V_(spec.vocab) {
+  Net(const ModelSpec& spec, Device& device)
+      : D_(spec.d_model), V_(spec.vocab), gpu_(as_cuda(device)->index()) {
     Cuda& cuda = *as_cuda(device);
     table_ = to_cuda(cuda, spec.embedding);
     for (const BlockSpec& block : spec.blocks) {
       const CudaBlock<T>& made = blocks_.emplace_back(device, block);
       offsets_.push_back(state_floats_);
       state_floats_ += made.forward->state_size();
+      history_bytes_.push_back(made.forward->history_bytes());
       weight_bytes_ += made.weight_bytes();
       row_bytes_ = std::max(row_bytes_, made.row_bytes(D_));
     }
@@ -207,6 +180,7 @@ class Net final : public CudaModel {
   Index state_offset(Index layer) const override {
     return offsets_[static_cast<std::size_t>(layer)];
   }
+  History new_history() const override { return History(history_bytes_, gpu_); }
   Index row_bytes() const override { return row_bytes_; }
 
   void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences) const override {
@@ -218,7 +192,7 @@ class Net final : public CudaModel {
   }
 
   void block(Cuda& cuda, CudaScratch& scratch, Index layer, View<float, 2> x,
-             const Sequences& sequences, float* states) const override {
+             const CudaSequences& sequences, float* states) const override {
     float* mine = states == nullptr ? nullptr : states + state_offset(layer);
     blocks_[static_cast<std::size_t>(layer)].run(cuda, scratch, x, sequences, mine);
   }
@@ -236,18 +210,46 @@ class Net final : public CudaModel {
 
  private:
   Index D_, V_;
+  int gpu_;
   CudaBuffer<float> table_;
   std::vector<CudaBlock<T>> blocks_;
-  std::vector<Index> offsets_;
+  std::vector<Index> offsets_, history_bytes_;
   CudaNorm final_norm_;
   CudaLinear head_;
   Index weight_bytes_ = 0, state_floats_ = 0, row_bytes_ = 0;
 };
 
+// Large models are left in their files until a block is made: what all of it will take is known
+// before.
+void refuse_too_large(const ModelSpec& spec, const Cuda& cuda, Precision precision) {
+  Index bytes = 0;
+  const auto add = [&](const Tensor& t, bool half) {
+    if (!t.present()) return;
+    const StoredMatrix m = t.matrix();
+    bytes += m.rows * ((m.columns + 15) / 16 * 16) * (half ? 2 : 4);
+  };
+  const bool half = precision == Precision::bf16;
+  for (const BlockSpec& block : spec.blocks) {
+    if (const auto* m = std::get_if<StripedSpec>(&block.forward)) {
+      add(m->in_proj, half || m->fp8), add(m->out_proj, half);
+    }
+    if (const auto* m = std::get_if<AttentionSpec>(&block.forward)) {
+      add(m->qkv, half), add(m->out_proj, half);
+    }
+    if (block.mlp) add(block.mlp->fc1, half), add(block.mlp->fc2, half), add(block.mlp->gate, half);
+  }
+  if (bytes <= cuda.free_memory()) return;
+  const auto mib = [](Index n) { return std::to_string((n + (1 << 20) - 1) >> 20) + " MiB"; };
+  fail(Fault::memory, "not enough memory on the GPU: the weights alone take " + mib(bytes) +
+                          ", free are " + mib(cuda.free_memory()) + ". Use a smaller model" +
+                          (half ? "" : ", --precision bf16") + " or --device cpu");
+}
+
 }  // namespace
 
 std::shared_ptr<const CudaModel> CudaModel::make(const ModelSpec& spec, Device& device,
                                                  Precision precision) {
+  if (spec.striped()) refuse_too_large(spec, *as_cuda(device), precision);
   if (precision == Precision::bf16) return std::make_shared<Net<bf16>>(spec, device);
   return std::make_shared<Net<float>>(spec, device);
 }

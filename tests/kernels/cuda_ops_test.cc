@@ -74,14 +74,16 @@ TEST_F(CudaOps, Activation) {
 TEST_F(CudaOps, Norm) {
   for (const Index D : {1, 3, 24, 75, 118, 256, 512, 1100, 4096}) {
     for (const Index L : {1, 65}) {
-      for (int form = 0; form < 24; ++form) {
-        Norm op{.kind = form % 2 ? NormKind::layer : NormKind::rms,
-                .gate = form / 2 % 3 == 0   ? NormGate::none
-                        : form / 2 % 3 == 1 ? NormGate::before
+      for (int form = 0; form < 36; ++form) {
+        Norm op{.kind = form % 3 == 0   ? NormKind::rms
+                        : form % 3 == 1 ? NormKind::layer
+                                        : NormKind::rms_plus,
+                .gate = form / 3 % 3 == 0   ? NormGate::none
+                        : form / 3 % 3 == 1 ? NormGate::before
                                             : NormGate::after};
         if (D == 1 && op.kind == NormKind::layer) continue;
-        const bool residual = form / 6 % 2, bias = form / 12 % 2;
-        if (op.kind == NormKind::rms && D % 8 == 0 && form % 4 == 0) op.group = D / 8;
+        const bool residual = form / 9 % 2, bias = form / 18 % 2;
+        if (op.kind != NormKind::layer && D % 8 == 0 && form % 4 == 0) op.group = D / 8;
         const Index gap = L == 65 ? 0 : 5;
         Matrix x = random_matrix(random_, L, D, gap, 3), r = random_matrix(random_, L, D, gap, 3);
         Matrix w = random_matrix(random_, 1, D), b = random_matrix(random_, 1, D);
