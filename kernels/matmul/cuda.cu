@@ -3,6 +3,7 @@
 // wherever x and y are aligned too.
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "kernels/core/cuda/blas.h"
@@ -17,6 +18,7 @@ struct CudaMatmul {
   Precision precision = Precision::fp32;
   CudaBuffer<float> full;  // [N, ld]
   CudaBuffer<bf16> half;
+  std::optional<Fp8Scales> fp8;  // then `half` holds values of e4m3
   // The routine of each form (type of y, bias, accumulate, alignment). Chosen once, for many rows,
   // and then used for any number of them: another routine might add in another order.
   static constexpr int kForms = 16;
@@ -240,14 +242,15 @@ BlasRoutine choose(Cuda& cuda, const CudaMatmul& weight, const void* w, const vo
 
 // What is left to us then: a thread a value, along K in order.
 template <class X, class Y>
-__global__ void plain_kernel(View<const X, 2> x, const X* w, Index ld, View<const float, 1> bias,
-                             bool accumulate, View<Y, 2> y) {
+__global__ void plain_kernel(View<const X, 2> x, const X* w, Index ld, float factor,
+                             View<const float, 1> bias, bool accumulate, View<Y, 2> y) {
   const Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
   const Index t = i / y.extent[1], n = i % y.extent[1];
   if (t >= y.extent[0]) return;
-  float sum = bias.empty() ? 0.0f : bias.data[n];
+  float sum = 0;
   for (Index k = 0; k < x.extent[1]; ++k)
     sum = fmaf(to_float(x.row(t)[k]), to_float(w[n * ld + k]), sum);
+  sum = fmaf(sum, factor, bias.empty() ? 0.0f : bias.data[n]);
   Y& out = y.row(t)[n];
   out = from_float<Y>(accumulate ? to_float(out) + sum : sum);
 }
@@ -257,6 +260,23 @@ __global__ void to_bf16_kernel(View<const float, 2> x, bf16* y, Index ld) {
   const Index t = i / ld, d = i % ld;
   if (t >= x.extent[0]) return;
   y[i] = from_float<bf16>(d < x.extent[1] ? x.row(t)[d] : 0.0f);
+}
+
+// As round_to_e4m3() of dtype.h, whose comments say why.
+__device__ __forceinline__ float e4m3_of(float v) {
+  const float held = v > 448.0f ? 448.0f : v < -448.0f ? -448.0f : v;
+  const unsigned bits = __float_as_uint(held);
+  if (v != v) return v;
+  if ((bits & 0x7fffffffu) < 0x3c800000u) return __fadd_rn(__fadd_rn(held, 24576.0f), -24576.0f);
+  return __uint_as_float((bits + 0x7ffffu + ((bits >> 20) & 1u)) & ~0xfffffu);
+}
+
+template <class X>
+__global__ void to_e4m3_kernel(View<const X, 2> x, float scale, bf16* y, Index ld) {
+  const Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const Index t = i / ld, d = i % ld;
+  if (t >= x.extent[0]) return;
+  y[i] = from_float<bf16>(d < x.extent[1] ? e4m3_of(to_float(x.row(t)[d]) * scale) : 0.0f);
 }
 
 template <class Y>
@@ -273,15 +293,17 @@ void convert(Cuda& cuda, View<const float, 2> x, bf16* y, Index ld) {
   ok_launch();
 }
 
+// y (+)= factor * x W^T + bias. `bias_memory`: of [N] bf16, where the op's scratch memory is in use.
 template <class X, class Y>
 void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<const float, 1> bias,
-              bool accumulate, View<Y, 2> y) {
+              bool accumulate, View<Y, 2> y, float factor = 1, bf16* bias_memory = nullptr) {
   const Blas& blas = blas_of(cuda);
   void* workspace = blas_workspace(cuda);
   const void* bias_data = bias.data;
   if (!bias.empty() && sizeof(Y) == 2) {
     // The epilogue wants the bias in y's type.
-    bf16* rounded = static_cast<bf16*>(cuda.scratch(weight.N * 2));
+    bf16* rounded =
+        bias_memory != nullptr ? bias_memory : static_cast<bf16*>(cuda.scratch(weight.N * 2));
     convert(cuda, {bias.data, {1, weight.N}}, rounded, weight.N);
     bias_data = rounded;
   }
@@ -295,7 +317,7 @@ void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<con
   const bool fast = aligned(x.data, x_stride, sizeof(X)) && aligned(y.data, y_stride, sizeof(Y));
   const int key =
       (sizeof(Y) == 2 ? 1 : 0) | (bias.empty() ? 0 : 2) | (accumulate ? 4 : 0) | (fast ? 8 : 0);
-  const float one = 1, beta = accumulate ? 1 : 0;
+  const float beta = accumulate ? 1 : 0;
   const void* w = weight.precision == Precision::bf16 ? static_cast<const void*>(weight.half.data())
                                                       : weight.full.data();
   const Index L = x.extent[0];
@@ -318,12 +340,12 @@ void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<con
     if (!routine.found) {
       plain_kernel<X, Y>
           <<<static_cast<unsigned>(div_up(n * weight.N, 256)), 256, 0, stream_of(cuda)>>>(
-              rows(x, begin, begin + n), static_cast<const X*>(w), weight.ld, bias, accumulate,
-              rows(y, begin, begin + n));
+              rows(x, begin, begin + n), static_cast<const X*>(w), weight.ld, factor, bias,
+              accumulate, rows(y, begin, begin + n));
       ok_launch();
       continue;
     }
-    ok(blas.Matmul(blas.handle, form.desc, &one, w, form.w, x.row(begin), form.x, &beta,
+    ok(blas.Matmul(blas.handle, form.desc, &factor, w, form.w, x.row(begin), form.x, &beta,
                    y.row(begin), form.y, y.row(begin), form.y, &routine.algorithm, workspace,
                    static_cast<std::size_t>(kBlasWorkspace), stream_of(cuda)));
   }
@@ -338,10 +360,24 @@ const CudaMatmul& packed(const MatmulWeight& weight, bool half) {
   return *packed;
 }
 
+// The rounded inputs are exact in bf16, and so is every product in float32.
+template <class X, class Y>
+void run_e4m3(Cuda& cuda, const CudaMatmul& weight, const BasicMatmul<X, Y>& op) {
+  require(!op.softplus, Fault::internal, "matmul: softplus of a product in e4m3");
+  const Index n = op.x.extent[0] * weight.ld;
+  auto* rounded = static_cast<bf16*>(cuda.scratch((n + weight.N) * Index{sizeof(bf16)}));
+  to_e4m3_kernel<X><<<static_cast<unsigned>(div_up(n, 256)), 256, 0, stream_of(cuda)>>>(
+      op.x, weight.fp8->input, rounded, weight.ld);
+  ok_launch();
+  multiply<bf16, Y>(cuda, weight, {rounded, {op.x.extent[0], weight.K}, {weight.ld, 1}}, op.bias,
+                    op.accumulate, op.y, 1 / (weight.fp8->input * weight.fp8->weight), rounded + n);
+}
+
 template <class X, class Y>
 void run_any(Cuda& cuda, const BasicMatmul<X, Y>& op) {
   const CudaMatmul& weight = packed(*op.weight, sizeof(X) == 2);
   if (op.x.extent[0] == 0) return;
+  if (weight.fp8) return run_e4m3(cuda, weight, op);
   multiply(cuda, weight, op.x, op.bias, op.accumulate, op.y);
   if (op.softplus) {
     softplus_kernel<<<static_cast<unsigned>(div_up(op.y.size(), 256)), 256, 0, stream_of(cuda)>>>(
@@ -352,23 +388,30 @@ void run_any(Cuda& cuda, const BasicMatmul<X, Y>& op) {
 
 }  // namespace
 
-std::shared_ptr<const CudaMatmul> pack_for_cuda(Cuda& cuda, View<const float, 2> w,
-                                                Precision precision) {
+std::shared_ptr<const CudaMatmul> pack_for_cuda(Cuda& cuda, const WeightRows& w,
+                                                Precision precision,
+                                                const std::optional<Fp8Scales>& fp8) {
   auto weight = std::make_shared<CudaMatmul>();
-  weight->N = w.extent[0];
-  weight->K = w.extent[1];
+  weight->N = w.outputs();
+  weight->K = w.inputs();
   weight->ld = (weight->K + 15) / 16 * 16;
-  weight->precision = precision;
-  const Index n = weight->N * weight->ld;
-  std::vector<float> full(static_cast<std::size_t>(n));
-  for (Index i = 0; i < weight->N; ++i) {
-    std::copy_n(w.row(i), weight->K, full.begin() + i * weight->ld);
-  }
-  if (precision == Precision::fp32) {
+  weight->precision = fp8 ? Precision::bf16 : precision;
+  weight->fp8 = fp8;
+  const auto n = static_cast<std::size_t>(weight->N * weight->ld);
+  if (weight->precision == Precision::fp32) {
+    std::vector<float> full(n);
+    for (Index i = 0; i < weight->N; ++i) {
+      std::copy_n(w.row(i), weight->K, full.begin() + i * weight->ld);
+    }
     weight->full = CudaBuffer<float>(cuda, full);
   } else {
-    std::vector<bf16> half(full.size());
-    for (std::size_t i = 0; i < full.size(); ++i) half[i].bits = f32_to_bf16(full[i]);
+    std::vector<bf16> half(n);
+    for (Index i = 0; i < weight->N; ++i) {
+      const float* row = w.row(i);
+      std::transform(row, row + weight->K, half.begin() + i * weight->ld, [&](float v) {
+        return bf16{f32_to_bf16(fp8 ? round_to_e4m3(v * fp8->weight) : v)};
+      });
+    }
     weight->half = CudaBuffer<bf16>(cuda, half);
   }
   cuda.wait();
@@ -379,7 +422,7 @@ Index bytes_of(const CudaMatmul& weight) { return weight.full.bytes() + weight.h
 
 void run(Cuda& cuda, const Matmul& op) {
   const CudaMatmul& weight = packed(*op.weight, false);
-  if (weight.precision == Precision::fp32) {
+  if (weight.precision == Precision::fp32 || weight.fp8) {
     run_any(cuda, op);
     return;
   }

@@ -34,10 +34,11 @@ class MatmulWeight {
                            Precision precision = Precision::fp32);
   // The same of a matrix as a file has it; row n of the weight is its row order[n] (empty: n). A
   // bf16 matrix stays bf16 in memory with either precision: the numbers are those of its float32
-  // copy, at half the memory. Not on Cuda.
+  // copy, at half the memory. On Cuda it is held as the precision says.
   static MatmulWeight pack(Device& device, const StoredMatrix& w, Precision precision,
                            std::span<const Index> order = {});
-  // As e4m3 codes, a byte each. Not on Cuda.
+  // As e4m3 codes, a byte each. On Cuda as bf16, which holds all their values; inputs of both
+  // precisions are rounded to e4m3 and held so, too.
   static MatmulWeight pack_e4m3(Device& device, const StoredMatrix& w, Fp8Scales scales,
                                 std::span<const Index> order = {});
 

@@ -72,8 +72,10 @@ std::shared_ptr<const CpuMatmul> pack_for_cpu(const WeightRows& w, Precision pre
 Index bytes_of(const CpuMatmul& packed);
 bool rows_independent(const CpuMatmul& packed);
 
-std::shared_ptr<const CudaMatmul> pack_for_cuda(Cuda& cuda, View<const float, 2> w,
-                                                Precision precision);
+// With scales: as values of e4m3, whatever the precision.
+std::shared_ptr<const CudaMatmul> pack_for_cuda(Cuda& cuda, const WeightRows& w,
+                                                Precision precision,
+                                                const std::optional<Fp8Scales>& fp8 = {});
 Index bytes_of(const CudaMatmul& packed);
 
 }  // namespace genossm

@@ -49,7 +49,7 @@ MatmulWeight MatmulWeight::pack(Device& device, View<const float, 2> w, Precisio
   check_rows("weight", N, K, w.stride[0]);
   auto impl = std::make_shared<Impl>();
   if constexpr (build::has_cuda) {
-    if (Cuda* cuda = as_cuda(device)) impl->cuda = pack_for_cuda(*cuda, w, precision);
+    if (Cuda* cuda = as_cuda(device)) impl->cuda = pack_for_cuda(*cuda, WeightRows(w), precision);
   }
   if (std::holds_alternative<Cpu>(device)) {
     impl->cpu = pack_for_cpu(WeightRows(w), precision, WeightForm::by_precision, {});
@@ -81,28 +81,29 @@ MatmulWeight MatmulWeight::sketch(const StoredMatrix& w, Precision precision, bo
 
 namespace {
 
-void check_stored(Device& device, const StoredMatrix& w, std::span<const Index> order) {
+void check_stored(const StoredMatrix& w, std::span<const Index> order) {
   require(w.data != nullptr && w.rows >= 1 && w.columns >= 1, Fault::shape,
           "matmul: a stored weight is empty, want at least [1, 1]");
   require(order.empty() || static_cast<Index>(order.size()) == w.rows, Fault::shape,
           "matmul: the order of the rows is not one of all rows");
-  require(as_cuda(device) == nullptr, Fault::device,
-          "matmul: weights of this form have no CUDA version");
 }
 
 }  // namespace
 
 MatmulWeight MatmulWeight::pack(Device& device, const StoredMatrix& w, Precision precision,
                                 std::span<const Index> order) {
-  check_stored(device, w, order);
+  check_stored(w, order);
   MatmulWeight weight;
   const WeightRows all(w, order);
   auto impl = std::make_shared<Impl>();
+  if constexpr (build::has_cuda) {
+    if (Cuda* cuda = as_cuda(device)) impl->cuda = pack_for_cuda(*cuda, all, precision);
+  }
   if (std::holds_alternative<Cpu>(device)) {
     const bool narrow = w.dtype == DType::bf16;
     impl->cpu =
         pack_for_cpu(all, precision, narrow ? WeightForm::bf16 : WeightForm::by_precision, {});
-  } else {
+  } else if (!impl->cuda) {
     impl->plain = Buffer<float>(w.rows * w.columns);
     for (Index n = 0; n < w.rows; ++n) {
       const float* row = all.row(n);
@@ -120,7 +121,7 @@ MatmulWeight MatmulWeight::pack(Device& device, const StoredMatrix& w, Precision
 
 MatmulWeight MatmulWeight::pack_e4m3(Device& device, const StoredMatrix& w, Fp8Scales scales,
                                      std::span<const Index> order) {
-  check_stored(device, w, order);
+  check_stored(w, order);
   for (const float scale : {scales.input, scales.weight}) {
     require(std::isfinite(scale) && scale > 0, Fault::checkpoint,
             "matmul: an 8-bit scale is " + std::to_string(scale) + ", want a positive number");
@@ -129,9 +130,12 @@ MatmulWeight MatmulWeight::pack_e4m3(Device& device, const StoredMatrix& w, Fp8S
   const WeightRows all(w, order);
   auto impl = std::make_shared<Impl>();
   impl->fp8 = scales;
+  if constexpr (build::has_cuda) {
+    if (Cuda* cuda = as_cuda(device)) impl->cuda = pack_for_cuda(*cuda, all, Precision::bf16, scales);
+  }
   if (std::holds_alternative<Cpu>(device)) {
     impl->cpu = pack_for_cpu(all, Precision::fp32, WeightForm::e4m3, scales);
-  } else {
+  } else if (!impl->cuda) {
     impl->plain = Buffer<float>(w.rows * w.columns);
     for (Index n = 0; n < w.rows; ++n) {
       const float* row = all.row(n);

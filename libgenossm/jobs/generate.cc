@@ -40,6 +40,9 @@ class GenerateRun {
     if (start_) longest = start_->state.position();
     room_ = longest + options.length;
     if (model.model.card().history_bytes > 0) request.window = room_;
+    if constexpr (build::has_cuda) {
+      if (const Cuda* cuda = as_cuda(device)) request.device_memory = cuda->free_memory() / 10 * 9;
+    }
     plan_ = make_plan(model.model.card(), request);
   }
 

@@ -5,7 +5,7 @@
 
 #include "kernels/activation/activation.h"
 #include "kernels/embedding/embedding.h"
-#include "libgenossm/model/cuda_mixer.h"
+#include "libgenossm/model/blocks/linear.h"
 #include "libgenossm/model/cuda_mlp.h"
 
 namespace genossm {
@@ -16,15 +16,26 @@ CudaBuffer<float> to_cuda(Cuda& cuda, const Buffer<float>& values) {
   cuda.wait();
   return out;
 }
-CudaBuffer<float> to_cuda(Cuda& cuda, const Tensor& tensor) { return to_cuda(cuda, tensor.values); }
+CudaBuffer<float> to_cuda(Cuda& cuda, const Tensor& tensor) {
+  return tensor.stored.data == nullptr ? to_cuda(cuda, tensor.values)
+                                       : to_cuda(cuda, copy_of(tensor));
+}
 
 CudaLinear::CudaLinear(Device& device, Precision precision, const Tensor& weight,
-                       const Tensor& bias)
-    : weight_(MatmulWeight::pack(device, weight.view2(), precision)),
-      bias_(to_cuda(*as_cuda(device), bias)) {
-  if (bias.values.size() == 0) return;
-  Buffer<float> twice(bias.values.size());
-  for (Index i = 0; i < twice.size(); ++i) twice[i] = 2 * bias.values[i];
+                       const Tensor& bias, std::span<const Index> order,
+                       const std::optional<Fp8Scales>& fp8)
+    : weight_(fp8 ? MatmulWeight::pack_e4m3(device, weight.matrix(), *fp8, order)
+                  : MatmulWeight::pack(device, weight.matrix(), precision, order)),
+      rounds_(fp8.has_value()) {
+  weight.not_needed();
+  if (!bias.present()) return;
+  const Buffer<float> as_stored = copy_of(bias);
+  Buffer<float> once(as_stored.size()), twice(as_stored.size());
+  for (Index i = 0; i < once.size(); ++i) {
+    once[i] = as_stored[order.empty() ? i : order[static_cast<std::size_t>(i)]];
+    twice[i] = 2 * once[i];
+  }
+  bias_ = to_cuda(*as_cuda(device), once);
   twice_ = to_cuda(*as_cuda(device), twice);
 }
 
@@ -46,7 +57,9 @@ struct CudaBlock {
     return std::visit(
         [&](const auto& m) {
           using Spec = std::decay_t<decltype(m)>;
-          if constexpr (!std::is_same_v<Spec, Mamba1Spec> && !std::is_same_v<Spec, Mamba2Spec>) {
+          if constexpr (std::is_same_v<Spec, StripedSpec> || std::is_same_v<Spec, AttentionSpec>) {
+            return make_cuda_mixer<T>(device, m);
+          } else if constexpr (std::is_same_v<Spec, HyenaSpec>) {
             fail(Fault::internal, "a Hyena block on a GPU");  // refused by Model::make
             return std::unique_ptr<CudaMixer<T>>();
           } else {
@@ -97,7 +110,7 @@ struct CudaBlock {
     if (mlp) mlp->reserve(cuda, scratch, rows, D);
   }
 
-  void run(Cuda& cuda, CudaScratch& scratch, View<float, 2> x, const Sequences& sequences,
+  void run(Cuda& cuda, CudaScratch& scratch, View<float, 2> x, const CudaSequences& sequences,
            float* states) const {
     const Index rows = x.extent[0], D = x.extent[1];
     const Buffers b = buffers(cuda, scratch, rows, D);
@@ -143,13 +156,15 @@ struct CudaBlock {
 template <class T>
 class Net final : public CudaModel {
  public:
-  Net(const ModelSpec& spec, Device& device) : D_(spec.d_model), V_(spec.vocab) {
+  Net(const ModelSpec& spec, Device& device)
+      : D_(spec.d_model), V_(spec.vocab), gpu_(as_cuda(device)->index()) {
     Cuda& cuda = *as_cuda(device);
     table_ = to_cuda(cuda, spec.embedding);
     for (const BlockSpec& block : spec.blocks) {
       const CudaBlock<T>& made = blocks_.emplace_back(device, block);
       offsets_.push_back(state_floats_);
       state_floats_ += made.forward->state_size();
+      history_bytes_.push_back(made.forward->history_bytes());
       weight_bytes_ += made.weight_bytes();
       row_bytes_ = std::max(row_bytes_, made.row_bytes(D_));
     }
@@ -165,6 +180,7 @@ class Net final : public CudaModel {
   Index state_offset(Index layer) const override {
     return offsets_[static_cast<std::size_t>(layer)];
   }
+  History new_history() const override { return History(history_bytes_, gpu_); }
   Index row_bytes() const override { return row_bytes_; }
 
   void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences) const override {
@@ -176,7 +192,7 @@ class Net final : public CudaModel {
   }
 
   void block(Cuda& cuda, CudaScratch& scratch, Index layer, View<float, 2> x,
-             const Sequences& sequences, float* states) const override {
+             const CudaSequences& sequences, float* states) const override {
     float* mine = states == nullptr ? nullptr : states + state_offset(layer);
     blocks_[static_cast<std::size_t>(layer)].run(cuda, scratch, x, sequences, mine);
   }
@@ -194,9 +210,10 @@ class Net final : public CudaModel {
 
  private:
   Index D_, V_;
+  int gpu_;
   CudaBuffer<float> table_;
   std::vector<CudaBlock<T>> blocks_;
-  std::vector<Index> offsets_;
+  std::vector<Index> offsets_, history_bytes_;
   CudaNorm final_norm_;
   CudaLinear head_;
   Index weight_bytes_ = 0, state_floats_ = 0, row_bytes_ = 0;

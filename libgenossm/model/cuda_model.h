@@ -8,8 +8,9 @@
 
 #include <memory>
 
-#include "kernels/core/sequences.h"
+#include "libgenossm/model/cuda_mixer.h"
 #include "libgenossm/model/cuda_scratch.h"
+#include "libgenossm/model/history.h"
 #include "libgenossm/model/spec.h"
 
 namespace genossm {
@@ -24,6 +25,8 @@ class CudaModel {
   // What a causal sequence carries, laid out as on the CPU, and where a layer's part of it begins.
   virtual Index state_floats() const = 0;
   virtual Index state_offset(Index layer) const = 0;
+  // What it carries for every token, without tokens, in memory of the GPU.
+  virtual History new_history() const = 0;
   // Device memory that one row of a batch takes, the residual stream and scratch, in bytes.
   virtual Index row_bytes() const = 0;
 
@@ -32,9 +35,10 @@ class CudaModel {
   virtual void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences) const = 0;
 
   virtual void embed(Cuda& cuda, View<const std::int32_t, 1> tokens, View<float, 2> x) const = 0;
-  // x [rows, D] in and out. `states`: memory of the sequences that have a state.
+  // x [rows, D] in and out. `states`: memory of the sequences that have a state. The spans' history
+  // is the layer's.
   virtual void block(Cuda& cuda, CudaScratch& scratch, Index layer, View<float, 2> x,
-                     const Sequences& sequences, float* states) const = 0;
+                     const CudaSequences& sequences, float* states) const = 0;
   // y may be x.
   virtual void final_norm(Cuda& cuda, View<const float, 2> x, View<float, 2> y) const = 0;
   // The final norm and the head: x [rows, D] -> logits [rows, V].

@@ -59,6 +59,7 @@ enum CudaSlot : int {
   kCudaMlp,      // [rows, 2F]
   kCudaMlpGate,  // [rows, F]
   kCudaHead,     // [rows, D]
+  kCudaNoState,  // float, a layer's state of a sequence that carries none
 };
 
 }  // namespace genossm

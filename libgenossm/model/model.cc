@@ -15,7 +15,7 @@ void check_length(const Card& card, Index tokens) {
                          " (special tokens count too). Use a smaller --window");
 }
 
-bool has_cuda_version(const ModelSpec& spec) { return spec.longest() == 0 && !spec.striped(); }
+bool has_cuda_version(const ModelSpec& spec) { return spec.longest() == 0; }
 
 Model Model::make(ModelSpec spec, const Placement& place) {
   Model m;
@@ -46,6 +46,7 @@ Model Model::make(ModelSpec spec, const Placement& place) {
       for (Index layer = 0; layer < card.layers; ++layer) {
         m.offsets_.push_back(m.cuda_->state_offset(layer));
       }
+      card.history_bytes = m.cuda_->new_history().token_bytes();
       card.weight_bytes = m.cuda_->weight_bytes();
       card.cuda_row_bytes = m.cuda_->row_bytes();
       return m;
@@ -96,6 +97,9 @@ Model Model::sketch(ModelSpec spec, Precision precision) {
 }
 
 History Model::new_history() const {
+  if constexpr (build::has_cuda) {
+    if (cuda_) return cuda_->new_history();
+  }
   std::vector<Index> rows;
   for (const Block& block : blocks_) rows.push_back(block.history_bytes());
   return History(std::move(rows));

@@ -187,7 +187,7 @@ struct ModelSpec {
       return std::holds_alternative<AttentionSpec>(block.forward);
     });
   }
-  // Blocks that run on the CPU alone so far.
+  // Models whose large matrices are left in their files until a block is made.
   bool striped() const {
     return attends() || std::any_of(blocks.begin(), blocks.end(), [](const BlockSpec& block) {
              return std::holds_alternative<StripedSpec>(block.forward);

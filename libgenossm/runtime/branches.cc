@@ -43,6 +43,7 @@ void Branches::plan_for(Index longest) {
   request.columns = 0;  // rows are handed out as they come
   // A branch stands beside the sweep that it left.
   request.window = 2 * longest;
+  wide_.reset();  // what it holds is free for the next
   if constexpr (build::has_cuda) {
     if (const Cuda* cuda = as_cuda(device_)) request.device_memory = cuda->free_memory() / 10 * 9;
   }

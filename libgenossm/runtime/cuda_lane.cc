@@ -40,7 +40,7 @@ CudaLane::Batch CudaLane::next_batch(std::span<const Tokens> sequences, std::siz
       if ((two_way && used > 0) || n == 0) break;
     }
     if (n > 0) {
-      batch.spans.push_back({static_cast<Index>(sequence), done, used, used + n, n < left});
+      batch.spans.push_back({static_cast<Index>(sequence), done, done, used, used + n, n < left});
       const auto part = all.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
       batch.tokens.insert(batch.tokens.end(), part.begin(), part.end());
     }
@@ -75,7 +75,7 @@ void CudaLane::capture(Cuda& cuda, View<const float, 2> x, Index layer) {
 }
 
 // Everything that allocates comes first: when it throws, nothing has happened to the states.
-void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state) {
+void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state, const History& history) {
   const Card& card = model_.card();
   const auto L = static_cast<Index>(batch.tokens.size());
   check_tokens(batch.tokens);
@@ -93,13 +93,15 @@ void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state) {
   if (features_.logits) scratch_.bytes(cuda, kCudaHead, L * (card.d_model + 8) * 4);
 
   std::vector<SequenceRows> sequences;
+  spans_.clear();
   for (const Span& span : batch.spans) {
     // Only a sequence that comes from or goes into another batch needs its state. Two memories do
     // for that: the first span of a batch may end with one while the last begins with the other.
-    const bool carried = with_state && (span.first > 0 || span.goes_on);
-    if (carried && span.first == 0) state_side_ = 1 - state_side_;
+    const bool fresh = span.position == 0, carried = with_state && (!fresh || span.goes_on);
+    if (carried && fresh) state_side_ = 1 - state_side_;
     const Index state = carried ? state_side_ * net_.state_floats() : -1;
-    sequences.push_back({span.begin, span.end, state, span.first == 0, 0});
+    sequences.push_back({span.begin, span.end, state, fresh, 0});
+    spans_.push_back({span.begin, span.end, state, fresh, span.position, nullptr});
   }
   table_.assign(cuda, std::move(sequences));
   Pinned& waiting = tokens_[tokens_side_];
@@ -115,7 +117,13 @@ void CudaLane::compute(Cuda& cuda, const Batch& batch, bool with_state) {
   net_.embed(cuda, {tokens, {L}}, x);
   if (!only_last) capture(cuda, x, 0);
   for (Index layer = 0; layer < features_.depth(card); ++layer) {
-    net_.block(cuda, scratch_, layer, x, table_.view(), with_state ? state_.data() : nullptr);
+    // A layer's memory serves the sequences one after the other: the work on one is asked for after
+    // that on the one before.
+    for (CudaSpan& span : spans_) {
+      span.history = card.history_bytes > 0 ? history.rows(layer) : nullptr;
+    }
+    net_.block(cuda, scratch_, layer, x, {table_.view(), spans_},
+               with_state ? state_.data() : nullptr);
     if (!only_last) capture(cuda, x, layer + 1);
   }
   if (features_.logits) {
@@ -144,8 +152,20 @@ void CudaLane::hand_out(Cuda& cuda, const Arriving& arriving, const Lane::Emit& 
   }
 }
 
+// Room for the keys and values of the longest of them.
+void CudaLane::remember(std::span<const Tokens> sequences) {
+  if (model_.card().history_bytes == 0) return;
+  Index longest = 0;
+  for (const Tokens& sequence : sequences) {
+    longest = std::max(longest, static_cast<Index>(sequence.size()));
+  }
+  if (history_.layers() == 0) history_ = model_.new_history();
+  history_.reserve(longest, 0);
+}
+
 void CudaLane::run(Cuda& cuda, std::span<const Tokens> sequences, const Lane::Emit& emit) {
   const bool with_state = !model_.card().two_way;
+  remember(sequences);
   std::optional<Arriving> arriving;
   std::size_t sequence = 0;
   Index done = 0;
@@ -156,7 +176,7 @@ void CudaLane::run(Cuda& cuda, std::span<const Tokens> sequences, const Lane::Em
     const Batch batch = next_batch(sequences, sequence, done);
     if (batch.tokens.empty()) continue;
     try {
-      compute(cuda, batch, with_state);
+      compute(cuda, batch, with_state, history_);
       send(cuda, static_cast<Index>(batch.tokens.size()), side);
     } catch (const Error& error) {
       // Less at once may do; a single two-way sequence cannot be cut.
@@ -181,24 +201,26 @@ void CudaLane::shrink(Cuda& cuda, Index rows) {
   chunk_ = std::max(kCudaSegment, std::min(chunk_, rows) / 2 / kCudaSegment * kCudaSegment);
 }
 
-void CudaLane::advance(Cuda& cuda, Tokens tokens, float* state, bool fresh,
-                       const Lane::Emit& emit) {
+void CudaLane::advance(Cuda& cuda, Tokens tokens, Carry& carry, const Lane::Emit& emit) {
   const Index bytes = net_.state_floats() * Index{sizeof(float)};
   if (state_.size() == 0) state_ = CudaBuffer<float>(cuda, 2 * net_.state_floats());
-  if (!fresh) cuda.copy_in(state_.data() + state_side_ * net_.state_floats(), state, bytes);
+  if (carry.position > 0 && bytes > 0) {
+    cuda.copy_in(state_.data() + state_side_ * net_.state_floats(), carry.state.data(), bytes);
+  }
   const auto length = static_cast<Index>(tokens.size());
+  carry.history.grow(carry.position + length, carry.position);
   for (Index done = 0; done < length; done += chunk_) {
     const Index n = std::min(chunk_, length - done);
     Batch batch;
     const auto part = tokens.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
     batch.tokens.assign(part.begin(), part.end());
-    // As the second piece of its sequence, unless it is the first.
-    batch.spans = {{0, fresh && done == 0 ? 0 : done + 1, 0, n, true}};
-    compute(cuda, batch, true);
+    batch.spans = {{0, done, carry.position, 0, n, true}};
+    compute(cuda, batch, true, carry.history);
     send(cuda, n, 0);
-    hand_out(cuda, {{{0, done, 0, n, true}}, 0}, emit);
+    hand_out(cuda, {batch.spans, 0}, emit);
+    carry.position += n;
   }
-  cuda.copy_out(state, state_.data() + state_side_ * net_.state_floats(), bytes);
+  if (bytes > 0) cuda.copy_out(carry.state.data(), state_.data() + state_side_ * net_.state_floats(), bytes);
 }
 
 View<const float, 2> CudaLane::forward(Cuda& cuda, std::span<const Tokens> sequences) {
@@ -206,7 +228,8 @@ View<const float, 2> CudaLane::forward(Cuda& cuda, std::span<const Tokens> seque
   Index done = 0;
   const Batch batch = next_batch(sequences, sequence, done);
   require(sequence == sequences.size(), Fault::internal, "cuda: more than one batch");
-  compute(cuda, batch, !model_.card().two_way);
+  remember(sequences);
+  compute(cuda, batch, !model_.card().two_way, history_);
   return rows_;
 }
 

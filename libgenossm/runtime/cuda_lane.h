@@ -17,7 +17,8 @@ class CudaLane {
   CudaLane(const Model& model, Features features, Index chunk);
 
   void run(Cuda& cuda, std::span<const Tokens> sequences, const Lane::Emit& emit);
-  void advance(Cuda& cuda, Tokens tokens, float* state, bool fresh, const Lane::Emit& emit);
+  // See Lane::advance(). The carry's history stays on the device, its state comes and goes.
+  void advance(Cuda& cuda, Tokens tokens, Carry& carry, const Lane::Emit& emit);
 
   // The batch alone, its rows left on the device: [tokens, columns], the sequences one after the
   // other. Throws Fault::internal unless they fit into one batch; a single one always does.
@@ -31,9 +32,10 @@ class CudaLane {
   Index device_bytes() const;
 
  private:
-  // Tokens [first, ...) of a sequence at rows [begin, end) of a batch.
+  // Tokens [first, ...) of what was given of a sequence, tokens [position, ...) of all of it, at
+  // rows [begin, end) of a batch.
   struct Span {
-    Index sequence, first, begin, end;
+    Index sequence, first, position, begin, end;
     bool goes_on = false;  // into the next batch
   };
   struct Batch {
@@ -48,7 +50,9 @@ class CudaLane {
 
   Batch next_batch(std::span<const Tokens> sequences, std::size_t& sequence, Index& done) const;
   void check_tokens(std::span<const std::int32_t> tokens) const;
-  void compute(Cuda& cuda, const Batch& batch, bool with_state);
+  // `history`: of the sequences of the batch, which use it in turn.
+  void compute(Cuda& cuda, const Batch& batch, bool with_state, const History& history);
+  void remember(std::span<const Tokens> sequences);
   void send(Cuda& cuda, Index rows, int side);
   void hand_out(Cuda& cuda, const Arriving& arriving, const Lane::Emit& emit) const;
   void capture(Cuda& cuda, View<const float, 2> x, Index layer);
@@ -60,8 +64,10 @@ class CudaLane {
   CudaScratch scratch_;
   CudaScratch results_;  // x, tokens, captured layers, logits
   SequenceTable table_;
-  CudaBuffer<float> state_;  // of two sequences
-  Index state_side_ = 0;     // the one in use
+  std::vector<CudaSpan> spans_;  // of the batch under way
+  CudaBuffer<float> state_;      // of two sequences
+  Index state_side_ = 0;         // the one in use
+  History history_;              // of the sequences of run(), one after the other
   View<float, 2> rows_;      // of the last batch computed
   struct Pinned {
     std::shared_ptr<void> memory;

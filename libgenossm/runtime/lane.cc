@@ -74,9 +74,7 @@ void Lane::advance(Device& device, Tokens tokens, Carry& carry, const Emit& emit
   require(!model_.card().layer_major(), Fault::internal, "this model has no state to go on from");
   if constexpr (build::has_cuda) {
     if (cuda_) {
-      cuda_->advance(*as_cuda(device), tokens, carry.state.data(), carry.position == 0, emit);
-      carry.position += static_cast<Index>(tokens.size());
-      return;
+      return cuda_->advance(*as_cuda(device), tokens, carry, emit);
     }
   }
   const auto length = static_cast<Index>(tokens.size());
@@ -95,12 +93,10 @@ void Lane::advance_all(Device& device, std::span<const Stream> streams, const Em
   if constexpr (build::has_cuda) {
     for (std::size_t s = 0; cuda_ && s < streams.size(); ++s) {
       const Stream& stream = streams[s];
-      cuda_->advance(*as_cuda(device), stream.tokens, stream.carry->state.data(),
-                     stream.carry->position == 0,
+      cuda_->advance(*as_cuda(device), stream.tokens, *stream.carry,
                      [&](Index, Index first, View<const float, 2> values) {
                        emit(static_cast<Index>(s), first, values);
                      });
-      stream.carry->position += static_cast<Index>(stream.tokens.size());
     }
     if (cuda_) return;
   }

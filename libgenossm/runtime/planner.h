@@ -29,7 +29,7 @@ struct Plan {
   int lanes = 1;          // independent streams at once
   Index wave_tokens = 0;  // tokens whose results are held at once, all lanes together
   Index weight_bytes = 0;
-  Index history_bytes = 0;  // of one lane: keys and values of the longest window
+  Index history_bytes = 0;  // of one lane: keys and values of the longest window, on its device
   Index lane_bytes = 0;     // one lane, its results and history included
   Index peak_bytes = 0;
   bool cuda = false;       // chunk is a batch on the GPU

@@ -24,8 +24,9 @@ std::string State::bytes() const {
   append(out, carry.state.data(), static_cast<std::size_t>(sizes[1]));
   append(out, recent.data(), recent.size());
   for (Index layer = 0; layer < carry.history.layers() && carry.position > 0; ++layer) {
-    append(out, carry.history.rows(layer),
-           static_cast<std::size_t>(carry.position * carry.history.row_bytes(layer)));
+    const std::size_t at = out.size();
+    out.resize(at + static_cast<std::size_t>(carry.position * carry.history.row_bytes(layer)));
+    carry.history.read(layer, carry.position, reinterpret_cast<std::byte*>(out.data() + at));
   }
   return out;
 }
@@ -63,7 +64,9 @@ State State::parse(std::string_view bytes, const Model& model) {
   take(state.recent.data(), tokens);
   state.carry.history.reserve(position, 0);
   for (Index layer = 0; layer < state.carry.history.layers(); ++layer) {
-    take(state.carry.history.rows(layer), position * state.carry.history.row_bytes(layer));
+    state.carry.history.write(layer, position,
+                              reinterpret_cast<const std::byte*>(bytes.data() + at));
+    at += static_cast<std::size_t>(position * state.carry.history.row_bytes(layer));
   }
   return state;
 }

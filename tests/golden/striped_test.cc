@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -14,7 +15,9 @@
 #include "libgenossm/checkpoint/loader.h"
 #include "libgenossm/model/families/presets.h"
 #include "libgenossm/runtime/random_model.h"
+#include "libgenossm/runtime/session.h"
 #include "tests/golden/causal_case.h"
+#include "tests/kernels/cuda_test.h"
 
 namespace genossm::testing {
 namespace {
@@ -45,6 +48,91 @@ TEST_P(StripedGolden, ThreeThreads) {
 TEST_P(StripedGolden, Reference) {
   Device device{Reference{}};
   check_case(GetParam(), device);
+}
+
+// The largest error of the logits over the largest logit.
+double logits_error(const std::string& name, Device& device, Precision precision) {
+  const OpenedModel model = open_model({model_of(name), ""}, device, precision);
+  const GoldenFile expected(golden_folder() / name / "expected.safetensors");
+  const std::vector<std::int32_t> ids = ids_of(expected);
+  const std::vector<float> values =
+      rows_of(model, device, Features{.logits = true}, ids, 1024);
+  const auto L = static_cast<Index>(ids.size());
+  const Golden want = expected.tensor("logits");
+  const View<const float, 2> got(values.data(), {L, model.model.card().vocab});
+  const double error = relative_error(rows(got, L - want.matrix().extent[0], L), want.matrix());
+  std::printf("%s: logits' largest error %.3g\n", name.c_str(), error);
+  return error;
+}
+
+TEST_P(StripedGolden, Cuda) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  check_case(GetParam(), *cuda);
+  logits_error(GetParam(), *cuda, Precision::fp32);
+}
+
+// No README gives a tolerance; these are models of 16 to 32 channels, in which little is averaged.
+TEST_P(StripedGolden, CudaInBf16) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  EXPECT_LE(logits_error(GetParam(), *cuda, Precision::bf16), 5e-2);
+}
+
+TEST_P(StripedGolden, CutsChangeNoBitOnCuda) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  const std::vector<std::int32_t> ids =
+      ids_of(GoldenFile(golden_folder() / GetParam() / "expected.safetensors"));
+  const Features features{.logits = true};
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const OpenedModel model = open_model({model_of(GetParam()), ""}, *cuda, precision);
+    const std::vector<float> whole = rows_of(model, *cuda, features, ids, 1 << 16);
+    for (const Index chunk : {512, 1024, 2048}) {
+      const std::vector<float> cut = rows_of(model, *cuda, features, ids, chunk);
+      ASSERT_EQ(cut.size(), whole.size());
+      EXPECT_EQ(std::memcmp(cut.data(), whole.data(), whole.size() * sizeof(float)), 0) << chunk;
+    }
+  }
+}
+
+// A state is laid out alike on both devices: what one saved, the other goes on from.
+TEST_P(StripedGolden, CudaStatesGoOnOnTheCpuAndBack) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  Device cpu{Cpu(2)};
+  const GoldenFile expected(golden_folder() / GetParam() / "expected.safetensors");
+  const std::vector<std::int32_t> ids = ids_of(expected);
+  const OpenedModel there = open_model({model_of(GetParam()), ""}, *cuda, Precision::fp32);
+  const OpenedModel here = open_model({model_of(GetParam()), ""}, cpu, Precision::fp32);
+  const Golden logits = expected.tensor("logits");
+  const auto L = static_cast<Index>(ids.size()), kept = logits.matrix().extent[0];
+  const double tolerance = GetParam() == "stripedhyena1/long_hf" ? 1e-3 : 5e-5;
+  const Features features{.logits = true};
+  const auto nothing = [](Index, View<const float, 2>) {};
+  for (const Index cut : {Index{1}, L / 2, L / 512 * 512, L - 2}) {
+    for (const bool begins_on_gpu : {true, false}) {
+      const OpenedModel& first = begins_on_gpu ? there : here;
+      const OpenedModel& second = begins_on_gpu ? here : there;
+      Session one(first.model, begins_on_gpu ? *cuda : cpu, features, 1024, 64);
+      one.feed(Tokens(ids).first(static_cast<std::size_t>(cut)), nothing);
+      Session two(second.model, begins_on_gpu ? cpu : *cuda, features, 1024, 64);
+      two.restore(State::parse(one.state().bytes(), second.model));
+      std::vector<float> got;
+      two.feed(Tokens(ids).subspan(static_cast<std::size_t>(cut)),
+               [&](Index, View<const float, 2> part) {
+                 for (Index t = 0; t < part.extent[0]; ++t) {
+                   got.insert(got.end(), part.row(t), part.row(t) + part.extent[1]);
+                 }
+               });
+      const Index V = logits.matrix().extent[1], rest = L - cut, last = std::min(rest, kept);
+      ASSERT_EQ(static_cast<Index>(got.size()), rest * V);
+      EXPECT_LE(relative_error(rows(View<const float, 2>(got.data(), {rest, V}), rest - last, rest),
+                               rows(logits.matrix(), kept - last, kept)),
+                tolerance)
+          << "cut at " << cut << ", begun on the " << (begins_on_gpu ? "GPU" : "CPU");
+    }
+  }
 }
 
 TEST_P(StripedGolden, CutsChangeNoBit) {
@@ -198,6 +286,58 @@ TEST(StripedFp8, AgreesWithTheDerivation) {
       EXPECT_LE(relative_error({out.data(), {L, N}}, y.matrix()), 1e-6);
     }
   }
+}
+
+// The same products on a GPU, of inputs in float32.
+TEST(StripedFp8, CudaAgreesWithTheDerivation) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  const GoldenFile file(golden_folder() / "stripedhyena2/fp8_linear_derived/expected.safetensors");
+  for (const std::string at : {"case0", "case1"}) {
+    const Golden x = file.tensor(at + ".x"), w = file.tensor(at + ".weight");
+    const Golden scale = file.tensor(at + ".scale_fwd"), y = file.tensor(at + ".y");
+    const Index N = w.shape[0], K = w.shape[1], L = x.shape[0];
+    const StoredMatrix stored{reinterpret_cast<const std::byte*>(w.values.data()), DType::f32, N,
+                              K};
+    const MatmulWeight weight =
+        MatmulWeight::pack_e4m3(*cuda, stored, {scale.values[0], scale.values[1]});
+    std::vector<float> out(static_cast<std::size_t>(L * N));
+    const Matmul op{.x = x.matrix(), .weight = &weight, .y = {out.data(), {L, N}}};
+    launch_anywhere(*cuda, op);
+    EXPECT_LE(relative_error({out.data(), {L, N}}, y.matrix()), 1e-6) << at;
+    // Inputs of the stored cases are bf16 already; only the result is rounded then.
+    launch_in_bf16(*cuda, op);
+    EXPECT_LE(relative_error({out.data(), {L, N}}, y.matrix()), 5e-3) << at << " in bf16";
+  }
+}
+
+// Whole models with projections in 8 bits.
+TEST(StripedFp8, CudaModelsAgreeWithTheCpu) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  const Json config = Json::parse(
+      R"({"vocab_size": 512, "hidden_size": 64, "num_layers": 4, "num_attention_heads": 4,
+          "attn_layer_idxs": [3], "hcs_layer_idxs": [0], "hcm_layer_idxs": [1],
+          "hcl_layer_idxs": [2], "hcs_filter_groups": 8, "hcm_filter_groups": 16, "state_size": 16,
+          "inner_mlp_size": 128, "interleave": true, "column_split": true,
+          "column_split_hyena": false, "evo2_style_activations": true, "qkv_proj_bias": false,
+          "use_fp8_input_projections": true})",
+      "config");
+  Device cpu{Cpu(2)};
+  OpenedModel here, there;
+  here.model = Model::make(random_spec(config, 5), {&cpu, Precision::fp32});
+  there.model = Model::make(random_spec(config, 5), {&*cuda, Precision::fp32});
+  std::vector<std::int32_t> ids;
+  for (Index i = 0; i < 1300; ++i) ids.push_back("ACGT"[i * i * 31 / 7 % 4]);
+  const Features features{.logits = true};
+  const std::vector<float> want = rows_of(here, cpu, features, ids, 1024);
+  const std::vector<float> got = rows_of(there, *cuda, features, ids, 1024);
+  ASSERT_EQ(got.size(), want.size());
+  const std::array<Index, 2> shape{1300, 512};
+  const double error = relative_error({got.data(), shape}, {want.data(), shape});
+  std::printf("8-bit projections: largest difference of the logits %.3g\n", error);
+  // A last digit that differs may round to the neighbouring value of e4m3.
+  EXPECT_LE(error, 1e-2);
 }
 
 }  // namespace

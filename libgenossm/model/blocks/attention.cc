@@ -7,9 +7,7 @@
 #include "kernels/rope/rope.h"
 
 namespace genossm {
-namespace {
 
-// Which row of qkv each column of q | k | v is; empty where they lie so.
 std::vector<Index> row_order(const AttentionSpec& spec) {
   if (!spec.by_head) return {};
   const Index D = spec.d_model, e = D / spec.heads;
@@ -21,6 +19,19 @@ std::vector<Index> row_order(const AttentionSpec& spec) {
   return order;
 }
 
+Buffer<float> frequencies(const AttentionSpec& spec) {
+  if (spec.inv_freq.present()) return copy_of(spec.inv_freq);
+  const Index E = spec.d_model / spec.heads;
+  Buffer<float> out(E / 2);
+  for (Index j = 0; j < E / 2; ++j) {
+    const double exponent = -2.0 * static_cast<double>(j) / static_cast<double>(E);
+    out[j] = static_cast<float>(std::pow(spec.base, exponent));
+  }
+  return out;
+}
+
+namespace {
+
 template <class KV>
 class CausalAttention final : public Mixer {
  public:
@@ -31,14 +42,7 @@ class CausalAttention final : public Mixer {
         divisor_(spec.position_divisor),
         qkv_(place, spec.qkv, spec.qkv_bias, row_order(spec)),
         out_(place, spec.out_proj, spec.out_bias),
-        inv_freq_(copy_of(spec.inv_freq)) {
-    if (inv_freq_.size() > 0) return;
-    inv_freq_ = Buffer<float>(E_ / 2);
-    for (Index j = 0; j < E_ / 2; ++j) {
-      const double exponent = -2.0 * static_cast<double>(j) / static_cast<double>(E_);
-      inv_freq_[j] = static_cast<float>(std::pow(spec.base, exponent));
-    }
-  }
+        inv_freq_(frequencies(spec)) {}
 
   Index projected() const override { return (H_ + 2 * G_) * E_; }
   Index mixed() const override { return H_ * E_; }

@@ -55,7 +55,7 @@ class CudaMamba1 final : public CudaMixer<T> {
     in_.run(cuda, x, p);
   }
 
-  void mix(Cuda& cuda, CudaScratch& scratch, View<const T, 2> p, const Sequences& sequences,
+  void mix(Cuda& cuda, CudaScratch& scratch, View<const T, 2> p, const CudaSequences& sequences,
            float* states, bool reverse, bool accumulate, View<T, 2> g) const override {
     require(!accumulate, Fault::internal, "mamba1: directions are summed by mix_both");
     const Buffers b = buffers(cuda, scratch, p.extent[0], reverse);
@@ -73,7 +73,7 @@ class CudaMamba1 final : public CudaMixer<T> {
   }
 
   View<T, 2> mix_both(Cuda& cuda, CudaScratch& scratch, const CudaMixer<T>& other, View<T, 2> p,
-                      const Sequences& sequences) const override {
+                      const CudaSequences& sequences) const override {
     const auto& back = dynamic_cast<const CudaMamba1&>(other);
     const Buffers f = buffers(cuda, scratch, p.extent[0], false);
     const Buffers r = back.buffers(cuda, scratch, p.extent[0], true);

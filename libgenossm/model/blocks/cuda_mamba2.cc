@@ -63,7 +63,7 @@ class CudaMamba2 final : public CudaMixer<T> {
     in_.run(cuda, x, p);
   }
 
-  void mix(Cuda& cuda, CudaScratch& scratch, View<const T, 2> p, const Sequences& sequences,
+  void mix(Cuda& cuda, CudaScratch& scratch, View<const T, 2> p, const CudaSequences& sequences,
            float* states, bool reverse, bool accumulate, View<T, 2> g) const override {
     // Columns of p: z0 (M) | x0 (M) | z (S) | xBC | dt (H), with M = E - S.
     const Index L = p.extent[0], M = E_ - S_, at_conv = 2 * M + S_;
@@ -116,7 +116,7 @@ class CudaMamba2 final : public CudaMixer<T> {
   }
 
   View<T, 2> mix_both(Cuda& cuda, CudaScratch& scratch, const CudaMixer<T>& back, View<T, 2> p,
-                      const Sequences& sequences) const override {
+                      const CudaSequences& sequences) const override {
     const View<T, 2> g = scratch.matrix<T>(cuda, kCudaMixed, p.extent[0], E_);
     mix(cuda, scratch, p, sequences, nullptr, false, false, g);
     back.mix(cuda, scratch, p, sequences, nullptr, true, true, g);

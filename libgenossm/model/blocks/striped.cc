@@ -30,17 +30,61 @@ std::vector<Index> row_order(const StripedSpec& spec) {
   return order;
 }
 
+}  // namespace
+
+StripedFilters::StripedFilters(const StripedSpec& spec)
+    : order(row_order(spec)),
+      short_taps(spec.short_taps * 3 * spec.d_model),
+      taps(copy_of(spec.filter)),
+      skip(copy_of(spec.skip)) {
+  const Index D = spec.d_model, W = spec.short_taps;
+  const bool biased = spec.short_bias.present();
+  if (biased) short_bias = Buffer<float>(3 * D);
+  for (Index c = 0; c < 3 * D; ++c) {
+    const Index row = order[static_cast<std::size_t>(c)];
+    for (Index w = 0; w < W; ++w) short_taps[w * 3 * D + c] = spec.short_weight.values[row * W + w];
+    if (biased) short_bias[c] = spec.short_bias.values[row];
+  }
+  if (!spec.modal()) return;
+  const bool complex = spec.conv == StripedSpec::Conv::modal_complex;
+  const Index numbers = spec.states * (complex ? 2 : 1);
+  poles = Buffer<float>(numbers * D);
+  low = Buffer<float>(numbers * D);
+  residues = Buffer<float>(numbers * D);
+  for (Index d = 0; d < D; ++d) {
+    for (Index i = 0; i < numbers; ++i) {
+      const Index from = d * numbers + i, to = i * D + d;
+      const double stored = spec.poles.values[from];
+      std::tie(poles[to], low[to]) = split_pole(complex ? stored : std::exp(stored));
+      residues[to] = spec.residues.values[from];
+    }
+  }
+  // Complex poles are what the file says in float32; real ones are exponentials of it.
+  if (complex) low = {};
+}
+
+namespace {
+
 class Striped final : public Mixer {
  public:
   Striped(const Placement& place, const StripedSpec& spec)
-      : Striped(place, spec, row_order(spec)) {}
+      : D_(spec.d_model),
+        W_(spec.short_taps),
+        conv_(spec.conv),
+        T_(spec.taps),
+        N_(spec.states),
+        Q_(spec.conv == StripedSpec::Conv::modal_complex ? 2 : 1),
+        groups_(spec.groups),
+        filters_(spec),
+        in_(place, spec.in_proj, spec.in_bias, filters_.order, spec.fp8),
+        out_(place, spec.out_proj, spec.out_bias) {}
 
   Index projected() const override { return 3 * D_; }
   Index mixed() const override { return D_; }
   Index state_size() const override { return short_floats() + inner_floats(); }
   Index scratch_columns() const override { return 3 * D_; }
   Index weight_bytes() const override {
-    return in_.bytes() + out_.bytes() + 4 * (short_taps_.size() + taps_.size() + 3 * poles_.size());
+    return in_.bytes() + out_.bytes() + 4 * (filters_.short_taps.size() + filters_.taps.size() + 3 * filters_.poles.size());
   }
   bool rows_independent() const override {
     return in_.rows_independent() && out_.rows_independent();
@@ -58,8 +102,8 @@ class Striped final : public Mixer {
     for (const Piece& piece : pieces) {
       if (piece.fresh) std::fill_n(piece.state, short_floats(), 0.0f);
       launch(device, CausalConv{.x = rows(p, piece.begin, piece.end),
-                                .w = short_taps_.matrix(W_, 3 * D_),
-                                .bias = view_of(short_bias_),
+                                .w = filters_.short_taps.matrix(W_, 3 * D_),
+                                .bias = view_of(filters_.short_bias),
                                 .silu = false,
                                 .tail = {piece.state, {W_ - 1, 3 * D_}},
                                 .y = rows(u, piece.begin, piece.end)});
@@ -89,42 +133,6 @@ class Striped final : public Mixer {
   Product product_out() const override { return {&out_, true}; }
 
  private:
-  Striped(const Placement& place, const StripedSpec& spec, const std::vector<Index>& order)
-      : D_(spec.d_model),
-        W_(spec.short_taps),
-        conv_(spec.conv),
-        T_(spec.taps),
-        N_(spec.states),
-        Q_(spec.conv == StripedSpec::Conv::modal_complex ? 2 : 1),
-        in_(place, spec.in_proj, spec.in_bias, order, spec.fp8),
-        out_(place, spec.out_proj, spec.out_bias),
-        short_taps_(W_ * 3 * D_),
-        taps_(copy_of(spec.filter)),
-        skip_(copy_of(spec.skip)) {
-    const bool biased = spec.short_bias.present();
-    if (biased) short_bias_ = Buffer<float>(3 * D_);
-    for (Index c = 0; c < 3 * D_; ++c) {
-      const Index row = order[static_cast<std::size_t>(c)];
-      for (Index w = 0; w < W_; ++w) {
-        short_taps_[w * 3 * D_ + c] = spec.short_weight.values[row * W_ + w];
-      }
-      if (biased) short_bias_[c] = spec.short_bias.values[row];
-    }
-    groups_ = spec.groups;
-    if (!spec.modal()) return;
-    poles_ = Buffer<float>(N_ * Q_ * D_);
-    poles_low_ = Buffer<float>(N_ * Q_ * D_);
-    residues_ = Buffer<float>(N_ * Q_ * D_);
-    for (Index d = 0; d < D_; ++d) {
-      for (Index i = 0; i < N_ * Q_; ++i) {
-        const Index from = d * N_ * Q_ + i, to = i * D_ + d;
-        const double stored = spec.poles.values[from];
-        std::tie(poles_[to], poles_low_[to]) = split_pole(Q_ == 2 ? stored : std::exp(stored));
-        residues_[to] = spec.residues.values[from];
-      }
-    }
-  }
-
   Index short_floats() const { return (W_ - 1) * 3 * D_; }
   Index inner_floats() const { return N_ > 0 ? N_ * Q_ * D_ : (T_ - 1) * D_; }
 
@@ -133,24 +141,23 @@ class Striped final : public Mixer {
     using Conv = StripedSpec::Conv;
     if (conv_ == Conv::modal_complex || conv_ == Conv::modal_real) {
       const std::array<Index, 3> shape{N_, Q_, D_};
-      // Complex poles are what the file says in float32; real ones are exponentials of it.
-      const bool low = conv_ == Conv::modal_real;
+      const Buffer<float>& low = filters_.low;
       launch(device, DiagonalScan{.u = s,
-                                  .poles = {poles_.data(), shape},
-                                  .poles_low = low ? View<const float, 3>(poles_low_.data(), shape)
-                                                   : View<const float, 3>(),
-                                  .residues = {residues_.data(), shape},
-                                  .skip = view_of(skip_),
+                                  .poles = {filters_.poles.data(), shape},
+                                  .poles_low = low.size() > 0 ? View<const float, 3>(low.data(), shape)
+                                                            : View<const float, 3>(),
+                                  .residues = {filters_.residues.data(), shape},
+                                  .skip = view_of(filters_.skip),
                                   .gate = gate,
                                   .h = {state, shape},
                                   .y = g});
       return;
     }
     launch(device, Fir{.x = s,
-                       .taps = taps_.matrix(groups_, T_),
+                       .taps = filters_.taps.matrix(groups_, T_),
                        .order = conv_ == Conv::fir_current_last ? Fir::Order::current_last
                                                                 : Fir::Order::current_first,
-                       .skip = view_of(skip_),
+                       .skip = view_of(filters_.skip),
                        .gate = gate,
                        .tail = {state, {T_ - 1, D_}},
                        .y = g});
@@ -158,12 +165,9 @@ class Striped final : public Mixer {
 
   Index D_, W_;
   StripedSpec::Conv conv_;
-  Index T_, N_, Q_, groups_ = 0;
+  Index T_, N_, Q_, groups_;
+  StripedFilters filters_;
   Linear in_, out_;
-  Buffer<float> short_taps_, short_bias_;       // [W, 3D], [3D]: x2 | x1 | v
-  Buffer<float> taps_;                          // [G, T]
-  Buffer<float> poles_, poles_low_, residues_;  // [N, Q, D]
-  Buffer<float> skip_;                          // [D]
 };
 
 }  // namespace

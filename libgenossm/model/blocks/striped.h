@@ -3,10 +3,23 @@
 // FIR [W-1, 3D], then that of the FIR [W-1, D] or the states of the recurrence [N, Q, D].
 #pragma once
 
+#include <vector>
+
 #include "libgenossm/model/blocks/linear.h"
 #include "libgenossm/model/mixer.h"
 
 namespace genossm {
+
+// The weights of StripedSpec but for the projections, in the order of x2 | x1 | v and as the ops
+// want them.
+struct StripedFilters {
+  explicit StripedFilters(const StripedSpec& spec);
+  std::vector<Index> order;               // which row of in_proj each column is
+  Buffer<float> short_taps, short_bias;   // [W, 3D], [3D]
+  Buffer<float> taps;                     // [G, T]
+  Buffer<float> poles, low, residues;     // [N, Q, D]; low: what float32 leaves of the poles
+  Buffer<float> skip;                     // [D]
+};
 
 std::unique_ptr<Mixer> make_mixer(const Placement& place, const StripedSpec& spec);
 
