@@ -257,7 +257,7 @@ struct Memory {
     twist = parts.add<float2>(kLongestLevel);
     twiddles = parts.add<float2>(shape.M);
     const Index plane = std::max(kAtOnce, shape.M * kLanes);
-    u = parts.add<float2>(shape.one_level() ? 0 : plane);
+    u = parts.add<float2>(plane);
     h = parts.add<float2>(plane);
     bytes = parts.add<std::byte>(0);
   }

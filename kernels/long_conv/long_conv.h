@@ -63,5 +63,8 @@ Index long_conv_lanes();
 inline constexpr Index kLongConvCudaLongest = Index{1} << 24;
 // Bytes of Cuda::scratch() for sequences of up to `longest` tokens.
 Index long_conv_cuda_bytes(Index longest);
+// What that grows by with every token, at most: two planes of 16 complex numbers and a twiddle, of
+// a transform that is at most a quarter longer than the sequence.
+inline constexpr Index kLongConvCudaRowBytes = (2 * 16 + 1) * 8 * 5 / 4;
 
 }  // namespace genossm

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/core/build.h"
 #include "kernels/core/buffer.h"
+#include "kernels/core/build.h"
 #include "kernels/core/cuda_bytes.h"
 #include "kernels/core/error.h"
 

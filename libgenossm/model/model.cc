@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/embedding/embedding.h"
+#include "kernels/long_conv/long_conv.h"
 #include "libgenossm/model/strand_swap.h"
 
 namespace genossm {
@@ -15,7 +16,7 @@ void check_length(const Card& card, Index tokens) {
                          " (special tokens count too). Use a smaller --window");
 }
 
-bool has_cuda_version(const ModelSpec& spec) { return spec.longest() == 0; }
+bool has_cuda_version(const ModelSpec&) { return true; }
 
 Model Model::make(ModelSpec spec, const Placement& place) {
   Model m;
@@ -49,6 +50,9 @@ Model Model::make(ModelSpec spec, const Placement& place) {
       card.history_bytes = m.cuda_->new_history().token_bytes();
       card.weight_bytes = m.cuda_->weight_bytes();
       card.cuda_row_bytes = m.cuda_->row_bytes();
+      card.cuda_fixed_bytes = m.cuda_->fixed_bytes();
+      card.whole = card.longest > 0;
+      card.longest = std::min(card.longest, kLongConvCudaLongest);
       return m;
     }
   }

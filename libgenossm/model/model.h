@@ -37,6 +37,7 @@ struct Card {
   bool rows_independent = true;  // see MatmulWeight
   bool cuda = false;             // the weights are on a GPU
   Index cuda_row_bytes = 0;      // device memory a row of a batch
+  Index cuda_fixed_bytes = 0;    // and whatever the rows
 };
 
 // Throws Fault::usage where a sequence of so many tokens is longer than the model's filters.
