@@ -292,8 +292,9 @@ void block(Bench& b, const char* what, const Model& model, Index L, double peer,
   table.assign(b.cuda(), {{0, L, -1, true, 0}});
   CudaScratch scratch;
   net.reserve(b.cuda(), scratch, L, 1);
-  const double ms = b.milliseconds(
-      [&] { net.block(b.cuda(), scratch, 0, x.matrix(L, D), table.view(), nullptr); });
+  const double ms = b.milliseconds([&] {
+    net.block(b.cuda(), scratch, 0, x.matrix(L, D), {table.view(), {}}, nullptr);
+  });
   b.row(what, ms, L, 0, peer, must, good);
 }
 
@@ -316,7 +317,7 @@ void mixer(Bench& b, const char* what, const std::string& config, Index L, doubl
     const View<bf16, 2> projected = p.matrix(L, made->projected()),
                         mixed = g.matrix(L, made->mixed());
     made->project_in(b.cuda(), x.matrix(L, spec.d_model), projected);
-    made->mix(b.cuda(), scratch, projected, table.view(), nullptr, false, false, mixed);
+    made->mix(b.cuda(), scratch, projected, {table.view(), {}}, nullptr, false, false, mixed);
     out.run(b.cuda(), View<const bf16, 2>(mixed), y.matrix(L, spec.d_model));
   });
   b.row(what, ms, L, 0, peer);
