@@ -16,8 +16,6 @@ void check_length(const Card& card, Index tokens) {
                          " (special tokens count too). Use a smaller --window");
 }
 
-bool has_cuda_version(const ModelSpec&) { return true; }
-
 Model Model::make(ModelSpec spec, const Placement& place) {
   Model m;
   Card& card = m.card_;
@@ -38,9 +36,6 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.classifier_pool_ = spec.classifier_pool;
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
-      if (!has_cuda_version(spec)) {
-        fail(Fault::device, spec.family + " models have no CUDA version yet. Use --device cpu");
-      }
       m.cuda_ = CudaModel::make(spec, *place.device, place.precision);
       card.cuda = true;
       card.state_floats = m.cuda_->state_floats();

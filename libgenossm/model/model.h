@@ -43,9 +43,6 @@ struct Card {
 // Throws Fault::usage where a sequence of so many tokens is longer than the model's filters.
 void check_length(const Card& card, Index tokens);
 
-// Whether Model::make() can place it on a Cuda device.
-bool has_cuda_version(const ModelSpec& spec);
-
 class Model {
  public:
   // Takes the spec over; throws Fault::shape or Fault::checkpoint when it does not fit together,

@@ -199,6 +199,66 @@ TEST_F(CudaHyena, LongConvDependsOnNothingBesides) {
   }
 }
 
+// The short convolution with its gate: the convolutions alone and their product.
+TEST_F(CudaHyena, GatedConvIsItsParts) {
+  for (const auto& [D, K, W, gap] : {std::tuple<Index, Index, Index, Index>{256, 256, 3, 0},
+                                     {24, 48, 3, 0},
+                                     {20, 0, 3, 4},
+                                     {7, 14, 3, 1},
+                                     {16, 16, 2, 0},
+                                     {8, 24, 8, 3}}) {
+    const Index C = K + 2 * D;
+    std::vector<SequenceRows> parts;
+    Index R = 2;
+    for (const Index n : {1, 2, 63, 64, 65, 0, 511, 512, 513, 1300}) {
+      parts.push_back({R, R + n, -1, true, 0});
+      R += n;
+    }
+    Matrix x = random_matrix(random_, R, C, gap), w = random_matrix(random_, W, C);
+    Matrix bias = random_matrix(random_, 1, C), gates(R, std::max<Index>(K, 1)), v(R, D, gap);
+    const auto on_x = on_gpu(cuda(), x), on_w = on_gpu(cuda(), w), on_gates = on_gpu(cuda(), gates),
+               on_v = on_gpu(cuda(), v);
+    const CudaBuffer<float> on_bias(
+        cuda(), std::span<const float>(vector_of(bias).data, static_cast<std::size_t>(C)));
+    SequenceTable table;
+    table.assign(cuda(), parts);
+    const GatedConvSet op{.x = inside(on_x, x),
+                          .w = inside(on_w, w),
+                          .bias = on_bias.view(),
+                          .sequences = table.view(),
+                          .gates = cols(inside(on_gates, gates), 0, K),
+                          .v = inside(on_v, v)};
+    check(op);
+    run(cuda(), op);
+    cuda().copy_out(gates.values.data(), on_gates.data(), on_gates.bytes());
+    cuda().copy_out(v.values.data(), on_v.data(), on_v.bytes());
+    EXPECT_TRUE(gates.intact() && v.intact());
+    for (const SequenceRows& part : parts) {
+      const Index L = part.end - part.begin;
+      if (L == 0) continue;
+      Matrix y(L, C), tail(W - 1, C), product(L, D);
+      for (float& f : tail.values) f = 0;
+      launch_anywhere(gpu(),
+                      CausalConv{.x = rows(View<const float, 2>(x.view()), part.begin, part.end),
+                                 .w = w.view(),
+                                 .bias = vector_of(bias),
+                                 .silu = false,
+                                 .tail = tail.view(),
+                                 .y = y.view()});
+      for (Index t = 0; t < L; ++t) {
+        for (Index d = 0; d < D; ++d) product.at(t, d) = y.at(t, K + D + d) * y.at(t, K + d);
+      }
+      EXPECT_TRUE(
+          same_bits(rows(View<const float, 2>(v.view()), part.begin, part.end), product.view()))
+          << D << " " << L;
+      EXPECT_TRUE(
+          same_bits(rows(cols(View<const float, 2>(gates.view()), 0, K), part.begin, part.end),
+                    cols(View<const float, 2>(y.view()), 0, K)))
+          << D << " " << L;
+    }
+  }
+}
+
 TEST_F(CudaHyena, FiltersAreTheirDefinition) {
   double worst[2] = {0, 0};
   for (const Index L : {1, 3, 63, 64, 65, 515}) {

@@ -581,6 +581,42 @@ void run_one(const Model& m, Device& device, const Unit& unit) {
   Executor(m, device, options).run(std::span(&unit, 1), [](Index, Index, View<const float, 2>) {});
 }
 
+// What a batch of whole sequences takes is no more than was planned for it.
+TEST(WholeLawsCuda, BatchesFitIntoWhatWasPlanned) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  // The library's own memory comes first.
+  const auto few = random_tokens(64, 8, 1);
+  run_one(Model::make(random_spec(Json::parse(cases().front().config, "config"), 7),
+                      {&*cuda, Precision::fp32}),
+          *cuda, unit_of(few));
+  const Json config = Json::parse(
+      R"({"model_type": "hyenadna", "d_model": 256, "d_inner": 1024, "n_layer": 1, "vocab_size": 12,
+          "emb_dim": 5, "filter_order": 64, "max_seq_len": 60002})",
+      "config");
+  for (const Precision precision : {Precision::bf16, Precision::fp32}) {
+    const Model m = Model::make(random_spec(config, 7), {&*cuda, precision});
+    std::vector<std::vector<std::int32_t>> ids;
+    std::vector<Unit> units;
+    for (const Index n : {60'000, 20'000, 1'000, 1'000, 30'000})
+      ids.push_back(random_tokens(n, 12, 3));
+    for (const auto& one : ids) units.push_back(unit_of(one));
+    ExecutorOptions options;
+    options.chunk = 65'536;
+    Executor executor(m, *cuda, options);
+    PlanRequest request;
+    request.window = 60'000;
+    request.chunk = options.chunk;
+    request.columns = executor.columns();
+    limit_memory(*cuda, make_plan(m.card(), request).device_bytes);
+    Index seen = 0;
+    executor.run(units, [&](Index, Index, View<const float, 2> rows) { seen += rows.extent[0]; });
+    limit_memory(*cuda, -1);
+    EXPECT_EQ(seen, 112'000);
+    EXPECT_EQ(executor.plan().halved_to, 0);
+  }
+}
+
 // When an allocation fails, batches are halved, the plan says so, and results stay the same bytes.
 TEST_P(LawsCuda, ShortDeviceMemoryChangesNothingButTheBatch) {
   Device device = gpu();

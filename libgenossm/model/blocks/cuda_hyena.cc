@@ -2,7 +2,6 @@
 // matrix products of in_proj and out_proj are in it: convolutions, gates and filters are float32.
 #include <algorithm>
 
-#include "kernels/activation/activation.h"
 #include "kernels/causal_conv/causal_conv.h"
 #include "kernels/hyena_filter/hyena_filter.h"
 #include "kernels/long_conv/long_conv.h"
@@ -58,10 +57,10 @@ class CudaHyena final : public CudaWhole<T> {
     return in_.bytes() + out_.bytes() + z_.bytes() + time_.bytes() + layers_.bytes() +
            last_.bytes();
   }
-  // The projections before and after the short convolution, what out_proj reads, the trunk and the
+  // The projections, what the short convolution leaves, what out_proj reads, the trunk and the
   // fewest taps of the longest sequence, and its planes.
   Index row_bytes() const override {
-    return (2 * (O_ + 1) * D_ + H_ + kLeastChannels + 6) * Index{sizeof(float)} +
+    return ((2 * O_ + 1) * D_ + H_ + kLeastChannels + 6) * Index{sizeof(float)} +
            D_ * Index{sizeof(T)} + kLongConvCudaRowBytes;
   }
   Index fixed_bytes() const override {
@@ -84,17 +83,15 @@ class CudaHyena final : public CudaWhole<T> {
     if (longest == 0) return;
     const Buffers b = buffers(cuda, scratch, n.extent[0], longest);
     in_.run(cuda, n, b.projected);
-    launch_on(cuda, CausalConvSet<float>{.x = b.projected,
-                                         .silu = false,
-                                         .forward = {short_taps_.matrix(W_, (O_ + 1) * D_),
-                                                     view_of(short_bias_), b.conv},
-                                         .sequences = sequences});
-    // Columns: x_0 | .. | x_{O-1} | v.
-    const View<float, 2> v = cols(b.conv, O_ * D_, (O_ + 1) * D_);
-    launch_on(cuda, Activation{.kind = ActivationKind::identity,
-                               .x = v,
-                               .gate = cols(b.conv, (O_ - 1) * D_, O_ * D_),
-                               .y = v});
+    // Kept columns: x_0 | .. | x_{O-2} | v times x_{O-1}.
+    const View<float, 2> gates = cols(b.kept, 0, (O_ - 1) * D_);
+    const View<float, 2> v = cols(b.kept, (O_ - 1) * D_, O_ * D_);
+    launch_on(cuda, GatedConvSet{.x = b.projected,
+                                 .w = short_taps_.matrix(W_, (O_ + 1) * D_),
+                                 .bias = view_of(short_bias_),
+                                 .sequences = sequences,
+                                 .gates = gates,
+                                 .v = v});
     launch_on(cuda, HyenaTrunk{.z = z_.matrix(longest, E_),
                                .w0 = first_.matrix(E_, H_),
                                .b0 = view_of(first_bias_),
@@ -115,7 +112,7 @@ class CudaHyena final : public CudaWhole<T> {
                                   .h = taps});
         // The gate of convolution o is x_{O-2-o}; the last result is what out_proj reads.
         const View<const float, 2> gate =
-            cols(View<const float, 2>(b.conv), (O_ - 2 - o) * D_ + c, (O_ - 2 - o) * D_ + end);
+            cols(View<const float, 2>(gates), (O_ - 2 - o) * D_ + c, (O_ - 2 - o) * D_ + end);
         const View<const float, 1> skip(skip_.data() + from, {end - c});
         const View<float, 2> u = cols(v, c, end);
         if (o + 2 < O_) {
@@ -136,7 +133,7 @@ class CudaHyena final : public CudaWhole<T> {
 
  private:
   struct Buffers {
-    View<float, 2> projected, conv, trunk, taps;
+    View<float, 2> projected, kept, trunk, taps;
     View<T, 2> mixed;
   };
   Buffers buffers(Cuda& cuda, CudaScratch& scratch, Index rows, Index longest) const {
@@ -144,7 +141,7 @@ class CudaHyena final : public CudaWhole<T> {
         kTapFloats / std::max<Index>(longest, 1) / kLeastChannels * kLeastChannels, kLeastChannels,
         (D_ + kLeastChannels - 1) / kLeastChannels * kLeastChannels);
     return {scratch.matrix<float>(cuda, kCudaProjected, rows, (O_ + 1) * D_),
-            scratch.matrix<float>(cuda, kCudaConvBack, rows, (O_ + 1) * D_),
+            scratch.matrix<float>(cuda, kCudaConvBack, rows, O_ * D_),
             scratch.matrix<float>(cuda, kCudaLow, longest, H_),
             scratch.matrix<float>(cuda, kCudaStep, longest, at_once),
             scratch.matrix<T>(cuda, kCudaMixed, rows, D_)};
