@@ -91,8 +91,8 @@ bool fill(Scan<T>& scan, const BasicSelectiveScan<T>& op) {
   scan.z = op.z.data, scan.z_stride = op.z.stride[0];
   scan.y = op.y.data, scan.y_stride = op.y.stride[0];
   scan.softplus = op.softplus;
-  scan.aligned_states = aligned_for(op.B.data, op.B.stride[0], 8) &&
-                        aligned_for(op.C.data, op.C.stride[0], 8);
+  scan.aligned_states =
+      aligned_for(op.B.data, op.B.stride[0], 8) && aligned_for(op.C.data, op.C.stride[0], 8);
   return scan.N == kScanStates && scan.G == 1 && scan.D % 2 == 0 && op.B.stride[2] == 1 &&
          pairs_fit(op.u) && pairs_fit(op.dt) && pairs_fit(op.z) && pairs_fit<T>(op.y);
 }

@@ -67,14 +67,11 @@ void start(Cuda& cuda, const Scan<T>& scan, ScanJoin join) {
   const int blocks = static_cast<int>(div_up(scan.D, kThreads));
   const auto grid = static_cast<unsigned>(scan.segments * blocks);
   if (scan.N <= 16) {
-    any_kernel<T, 16, kOutputs>
-        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
+    any_kernel<T, 16, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
   } else if (scan.N <= 64) {
-    any_kernel<T, 64, kOutputs>
-        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
+    any_kernel<T, 64, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
   } else if (scan.N <= 256) {
-    any_kernel<T, 256, kOutputs>
-        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
+    any_kernel<T, 256, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
   } else {
     fail(Fault::shape,
          "selective_scan: " + std::to_string(scan.N) + " states, want at most 256 on Cuda");

@@ -162,7 +162,8 @@ __global__ void __launch_bounds__(kThreads, 8) ends_kernel(Scan<T> scan, int blo
     }
   }
   if (!mine) return;
-  *reinterpret_cast<float2*>(&scan.sums[segment * scan.D + c]) = make_float2(ends.sum[0], ends.sum[1]);
+  *reinterpret_cast<float2*>(&scan.sums[segment * scan.D + c]) =
+      make_float2(ends.sum[0], ends.sum[1]);
 #pragma unroll
   for (int n = 0; n < kScanStates; ++n) {
     *reinterpret_cast<float2*>(&scan.S[(segment * kScanStates + n) * scan.D + c]) =

@@ -91,8 +91,8 @@ class CudaLarge : public ::testing::Test {
 };
 
 // Where few blocks would be at work the scan has a channel a thread instead of two: a sequence
-// alone and among others, both directions in one stream and in two, steps from 0.002 to 1 so that segments are left early
-// and late.
+// alone and among others, both directions in one stream and in two, steps from 0.002 to 1 so that
+// segments are left early and late.
 template <class T>
 void same_bits_alone(Cuda& cuda, View<const T, 2> u, View<const T, 2> dt, View<const T, 2> z,
                      View<const T, 2> B, View<const T, 2> C, const std::vector<float>& A,

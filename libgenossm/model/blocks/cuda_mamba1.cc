@@ -67,11 +67,11 @@ class CudaMamba1 final : public CudaMixer<T> {
     project_steps(cuda, b);
     BasicSelectiveScan<T> op = scan(b, g);
     op.z = cols(p, E_, 2 * E_);
-    launch_on(cuda, SelectiveScanSet<T>{
-                        .op = op,
-                        .reverse = reverse,
-                        .sequences = sequences,
-                        .states = states == nullptr ? nullptr : states + (W_ - 1) * E_});
+    launch_on(cuda,
+              SelectiveScanSet<T>{.op = op,
+                                  .reverse = reverse,
+                                  .sequences = sequences,
+                                  .states = states == nullptr ? nullptr : states + (W_ - 1) * E_});
   }
 
   View<T, 2> mix_both(Cuda& cuda, CudaScratch& scratch, const CudaMixer<T>& other, View<T, 2> p,
