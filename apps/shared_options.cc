@@ -177,17 +177,11 @@ OpenedModel ModelOptions::open(Device& where, bool quiet) const {
   if (lowercase != "published" && lowercase != "upper") {
     fail(Fault::usage, "--lowercase '" + lowercase + "' is none of published, upper");
   }
-  // A GPU that was named is wanted; one that happened to be there is not.
-  std::optional<CpuInstead> instead;
-  if (device == "auto") {
-    instead = {thread_count(), precision == "bf16" ? Precision::bf16 : Precision::fp32};
-  }
   if (missing_scales != "refuse" && missing_scales != "one") {
     fail(Fault::usage, "--missing-scales '" + missing_scales + "' is none of refuse, one");
   }
-  OpenedModel opened =
-      open_model(find(), where, chosen, instead,
-                 missing_scales == "one" ? MissingScales::one : MissingScales::refuse);
+  OpenedModel opened = open_model(
+      find(), where, chosen, missing_scales == "one" ? MissingScales::one : MissingScales::refuse);
   if (lowercase == "upper") read_upper(opened);
   if (!quiet) {
     if (opened.model.card().precision == Precision::bf16 && !opened.model.card().cuda &&

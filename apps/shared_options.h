@@ -35,8 +35,7 @@ struct ModelOptions {
   Device open_device() const;
   Precision chosen_precision() const;
   ModelPath find() const;
-  // Opens the model, or `bundled` where none is named; warns on stderr unless quiet. With --device
-  // auto a model without a CUDA version gets a CPU in the place of the GPU in `device`.
+  // Opens the model, or `bundled` where none is named; warns on stderr unless quiet.
   OpenedModel open(Device& device, bool quiet) const;
 
  private:

@@ -44,15 +44,30 @@ struct CausalConvSet {
   float* tails = nullptr;
 };
 
+// Cuda only: the short convolution of Hyena with its first gate. c = conv(x), without SiLU, every
+// sequence from zeros; its columns are gates that are kept, one more gate, and v:
+//
+//   gates = c[:, 0 .. K)            v = c[:, K + D .. K + 2D) * c[:, K .. K + D)
+struct GatedConvSet {
+  View<const float, 2> x;     // [R, K + 2D]
+  View<const float, 2> w;     // [W, K + 2D]  W in 2..8
+  View<const float, 1> bias;  // [K + 2D]     empty: none
+  Sequences sequences;
+  View<float, 2> gates;  // [R, K]  must not overlap x
+  View<float, 2> v;      // [R, D]  must not overlap x
+};
+
 template <class T>
 void check(const BasicCausalConv<T>&);  // throws Error{Fault::shape}
 template <class T>
 void check(const CausalConvSet<T>&);
+void check(const GatedConvSet&);
 void run(Reference&, const CausalConv&);  // the definition, double
 void run(Cpu&, const CausalConv&);        // vector over channels, parallel over channel blocks
 void run(Cuda&, const CausalConv&);       // strips of tokens, a few channels a thread
 void run(Cuda&, const BasicCausalConv<bf16>&);
 void run(Cuda&, const CausalConvSet<float>&);
 void run(Cuda&, const CausalConvSet<bf16>&);
+void run(Cuda&, const GatedConvSet&);
 
 }  // namespace genossm

@@ -38,6 +38,18 @@ void check(const CausalConvSet<T>& op) {
 template void check(const CausalConvSet<float>&);
 template void check(const CausalConvSet<bf16>&);
 
+void check(const GatedConvSet& op) {
+  const Index R = op.x.extent[0], K = op.gates.extent[1], D = op.v.extent[1], W = op.w.extent[0];
+  if (W < 2 || W > 8) {
+    fail(Fault::shape, "gated_conv: " + std::to_string(W) + " taps, want 2 to 8");
+  }
+  want_shape("gated_conv", "x", op.x, {R, K + 2 * D});
+  want_shape("gated_conv", "w", op.w, {W, K + 2 * D});
+  want_shape_or_empty("gated_conv", "bias", op.bias, {K + 2 * D});
+  want_shape("gated_conv", "gates", op.gates, {R, K});
+  want_shape("gated_conv", "v", op.v, {R, D});
+}
+
 void run(Reference&, const CausalConv& op) {
   const auto [L, D] = op.x.extent;
   const Index W = op.w.extent[0];

@@ -35,22 +35,6 @@ void launch(Device& device, const Op& op) {
       device);
 }
 
-// The same for an op that has no version on a GPU yet: Fault::device there. Models that need it
-// refuse a GPU before they are placed.
-template <class Op>
-void launch_on_host(Device& device, const Op& op) {
-  std::visit(
-      [&](auto& d) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(d)>, Cuda>) {
-          fail(Fault::device, "this op has no CUDA version. Use --device cpu");
-        } else {
-          check(op);
-          run(d, op);
-        }
-      },
-      device);
-}
-
 // The Cuda that `device` is; nullptr for other devices and in builds without CUDA.
 inline Cuda* as_cuda(Device& device) {
   return std::visit(

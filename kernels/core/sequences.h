@@ -2,6 +2,7 @@
 // along them on a Cuda device in one set of launches.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "kernels/core/device.h"
@@ -21,6 +22,7 @@ struct SequenceRows {
 struct Sequences {
   View<const SequenceRows, 1> rows;
   View<const std::int32_t, 1> of_segment;  // [segments] which sequence a segment belongs to
+  View<const SequenceRows, 1> on_host;     // `rows` in host memory
   constexpr Index segments() const { return of_segment.extent[0]; }
 };
 
@@ -39,8 +41,13 @@ class SequenceTable {
     put(cuda, of_segment_, of_segment);
     count_ = static_cast<Index>(rows.size());
     segments_ = static_cast<Index>(of_segment.size());
+    on_host_ = std::move(rows);
   }
-  Sequences view() const { return {{rows_.data(), {count_}}, {of_segment_.data(), {segments_}}}; }
+  // Valid until assign().
+  Sequences view() const {
+    return {
+        {rows_.data(), {count_}}, {of_segment_.data(), {segments_}}, {on_host_.data(), {count_}}};
+  }
   Index bytes() const { return rows_.bytes() + of_segment_.bytes(); }
 
  private:
@@ -55,6 +62,7 @@ class SequenceTable {
   }
   CudaBuffer<SequenceRows> rows_;
   CudaBuffer<std::int32_t> of_segment_;
+  std::vector<SequenceRows> on_host_;
   Index count_ = 0, segments_ = 0;
 };
 

@@ -9,6 +9,7 @@
 // Source:   hyenadna.md section 3.
 // Numerics: Reference: double throughout. Cpu: float32 sums in the order of the inputs, the sine
 //           with its argument reduced exactly, so that arguments of hundreds lose nothing more.
+//           Cuda: the same.
 // Law:      a row depends on nothing but its own row of the tables, a channel of the taps on
 //           nothing but its own weights: any cut gives the same bits.
 #pragma once
@@ -46,5 +47,7 @@ void run(Reference&, const HyenaTrunk&);  // the definition, double
 void run(Reference&, const HyenaTaps&);
 void run(Cpu&, const HyenaTrunk&);  // parallel over taps, vector over channels
 void run(Cpu&, const HyenaTaps&);
+void run(Cuda&, const HyenaTrunk&);  // 64 rows a block
+void run(Cuda&, const HyenaTaps&);
 
 }  // namespace genossm

@@ -6,7 +6,8 @@
 
 namespace genossm {
 
-void check(const LongConv& op) {
+template <class Y>
+void check(const BasicLongConv<Y>& op) {
   const auto [L, D] = op.u.extent;
   if (op.h.extent[0] < 1) fail(Fault::shape, "long_conv: 0 taps, want 1 or more");
   // Exact positions of twiddles are counted in 64 bits.
@@ -18,6 +19,23 @@ void check(const LongConv& op) {
   want_shape_or_empty("long_conv", "gate", op.gate, {L, D});
   want_shape("long_conv", "y", op.y, {L, D});
 }
+template void check(const BasicLongConv<float>&);
+template void check(const BasicLongConv<bf16>&);
+
+template <class Y>
+void check(const LongConvSet<Y>& set) {
+  check(set.op);
+  for (Index i = 0; i < set.sequences.on_host.extent[0]; ++i) {
+    const SequenceRows& rows = set.sequences.on_host.data[i];
+    if (rows.begin < 0 || rows.end < rows.begin || rows.end > set.op.u.extent[0]) {
+      fail(Fault::shape, "long_conv: a sequence of rows " + std::to_string(rows.begin) + " to " +
+                             std::to_string(rows.end) + ", want rows of " +
+                             std::to_string(set.op.u.extent[0]));
+    }
+  }
+}
+template void check(const LongConvSet<float>&);
+template void check(const LongConvSet<bf16>&);
 
 void run(Reference&, const LongConv& op) {
   const auto [L, D] = op.u.extent;

@@ -7,6 +7,7 @@
 #include "kernels/embedding/embedding.h"
 #include "libgenossm/model/blocks/linear.h"
 #include "libgenossm/model/cuda_mlp.h"
+#include "libgenossm/model/cuda_whole.h"
 
 namespace genossm {
 
@@ -49,6 +50,9 @@ struct CudaBlock {
         tied(spec.tied),
         multiply(spec.multiply) {
     if (spec.reverse) back = make(device, *spec.reverse, spec.tied ? spec.forward : *spec.reverse);
+    if (const auto* hyena = std::get_if<HyenaSpec>(&spec.forward)) {
+      whole = make_cuda_whole<T>(device, *hyena);
+    }
     if (spec.mlp) mlp.emplace(device, *spec.mlp_norm, *spec.mlp);
   }
 
@@ -60,8 +64,7 @@ struct CudaBlock {
           if constexpr (std::is_same_v<Spec, StripedSpec> || std::is_same_v<Spec, AttentionSpec>) {
             return make_cuda_mixer<T>(device, m);
           } else if constexpr (std::is_same_v<Spec, HyenaSpec>) {
-            fail(Fault::internal, "a Hyena block on a GPU");  // refused by Model::make
-            return std::unique_ptr<CudaMixer<T>>();
+            return std::unique_ptr<CudaMixer<T>>();  // see `whole`
           } else {
             return make_cuda_mixer<T>(device, m, std::get<Spec>(projections));
           }
@@ -72,12 +75,18 @@ struct CudaBlock {
   // A pair whose results are added before one out_proj.
   bool joint() const { return back && tied && !multiply; }
 
+  Index state_size() const { return whole ? 0 : forward->state_size(); }
+  Index history_bytes() const { return whole ? 0 : forward->history_bytes(); }
+  Index fixed_bytes() const { return whole ? whole->fixed_bytes() : 0; }
   Index weight_bytes() const {
-    return forward->weight_bytes() + (back ? back->weight_bytes() : 0) +
-           (mlp ? mlp->weight_bytes() : 0);
+    return (whole ? whole->weight_bytes() : forward->weight_bytes()) +
+           (back ? back->weight_bytes() : 0) + (mlp ? mlp->weight_bytes() : 0);
   }
 
   Index row_bytes(Index D) const {
+    if (whole) {
+      return whole->row_bytes() + (D + (mlp ? mlp->row_elements() : 0)) * Index{sizeof(T)};
+    }
     const Index projected = forward->projected() * (back && !joint() ? 2 : 1);
     Index elements = projected + (joint() ? 0 : forward->mixed() * (back ? 2 : 1));
     if (mlp) elements += mlp->row_elements();
@@ -97,6 +106,12 @@ struct CudaBlock {
   }
 
   void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences, Index D) const {
+    if (whole) {
+      scratch.matrix<T>(cuda, kCudaNormedThenConv, rows, D);
+      whole->reserve(cuda, scratch, rows);
+      if (mlp) mlp->reserve(cuda, scratch, rows, D);
+      return;
+    }
     buffers(cuda, scratch, rows, D);
     forward->reserve(cuda, scratch, rows, sequences);
     if (back && !joint()) {
@@ -113,6 +128,13 @@ struct CudaBlock {
   void run(Cuda& cuda, CudaScratch& scratch, View<float, 2> x, const CudaSequences& sequences,
            float* states) const {
     const Index rows = x.extent[0], D = x.extent[1];
+    if (whole) {
+      const View<T, 2> normed = scratch.matrix<T>(cuda, kCudaNormedThenConv, rows, D);
+      norm.run(cuda, View<const float, 2>(x), normed);
+      whole->run(cuda, scratch, normed, sequences, x);
+      if (mlp) mlp->run(cuda, scratch, x);
+      return;
+    }
     const Buffers b = buffers(cuda, scratch, rows, D);
     norm.run(cuda, View<const float, 2>(x), b.normed);
     forward->project_in(cuda, View<const T, 2>(b.normed), b.projected);
@@ -149,6 +171,7 @@ struct CudaBlock {
 
   CudaNorm norm;
   std::unique_ptr<CudaMixer<T>> forward, back;
+  std::unique_ptr<CudaWhole<T>> whole;  // then there are no others
   bool tied, multiply;
   std::optional<CudaMlp<T>> mlp;
 };
@@ -163,10 +186,11 @@ class Net final : public CudaModel {
     for (const BlockSpec& block : spec.blocks) {
       const CudaBlock<T>& made = blocks_.emplace_back(device, block);
       offsets_.push_back(state_floats_);
-      state_floats_ += made.forward->state_size();
-      history_bytes_.push_back(made.forward->history_bytes());
+      state_floats_ += made.state_size();
+      history_bytes_.push_back(made.history_bytes());
       weight_bytes_ += made.weight_bytes();
       row_bytes_ = std::max(row_bytes_, made.row_bytes(D_));
+      fixed_bytes_ = std::max(fixed_bytes_, made.fixed_bytes());
     }
     row_bytes_ += D_ * Index{sizeof(float)};
     final_norm_ = CudaNorm(cuda, spec.final_norm);
@@ -182,6 +206,7 @@ class Net final : public CudaModel {
   }
   History new_history() const override { return History(history_bytes_, gpu_); }
   Index row_bytes() const override { return row_bytes_; }
+  Index fixed_bytes() const override { return fixed_bytes_; }
 
   void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences) const override {
     for (const CudaBlock<T>& block : blocks_) block.reserve(cuda, scratch, rows, sequences, D_);
@@ -216,7 +241,7 @@ class Net final : public CudaModel {
   std::vector<Index> offsets_, history_bytes_;
   CudaNorm final_norm_;
   CudaLinear head_;
-  Index weight_bytes_ = 0, state_floats_ = 0, row_bytes_ = 0;
+  Index weight_bytes_ = 0, state_floats_ = 0, row_bytes_ = 0, fixed_bytes_ = 0;
 };
 
 // Large models are left in their files until a block is made: what all of it will take is known

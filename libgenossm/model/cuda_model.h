@@ -29,6 +29,8 @@ class CudaModel {
   virtual History new_history() const = 0;
   // Device memory that one row of a batch takes, the residual stream and scratch, in bytes.
   virtual Index row_bytes() const = 0;
+  // And what a batch takes whatever its rows.
+  virtual Index fixed_bytes() const = 0;
 
   // Allocates what batches of so many rows and sequences need, or throws Fault::memory; afterwards
   // they run without allocating.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/embedding/embedding.h"
+#include "kernels/long_conv/long_conv.h"
 #include "libgenossm/model/strand_swap.h"
 
 namespace genossm {
@@ -14,8 +15,6 @@ void check_length(const Card& card, Index tokens) {
                          std::to_string(card.longest) +
                          " (special tokens count too). Use a smaller --window");
 }
-
-bool has_cuda_version(const ModelSpec& spec) { return spec.longest() == 0; }
 
 Model Model::make(ModelSpec spec, const Placement& place) {
   Model m;
@@ -37,9 +36,6 @@ Model Model::make(ModelSpec spec, const Placement& place) {
   m.classifier_pool_ = spec.classifier_pool;
   if constexpr (build::has_cuda) {
     if (as_cuda(*place.device) != nullptr) {
-      if (!has_cuda_version(spec)) {
-        fail(Fault::device, spec.family + " models have no CUDA version yet. Use --device cpu");
-      }
       m.cuda_ = CudaModel::make(spec, *place.device, place.precision);
       card.cuda = true;
       card.state_floats = m.cuda_->state_floats();
@@ -49,6 +45,9 @@ Model Model::make(ModelSpec spec, const Placement& place) {
       card.history_bytes = m.cuda_->new_history().token_bytes();
       card.weight_bytes = m.cuda_->weight_bytes();
       card.cuda_row_bytes = m.cuda_->row_bytes();
+      card.cuda_fixed_bytes = m.cuda_->fixed_bytes();
+      card.whole = card.longest > 0;
+      card.longest = std::min(card.longest, kLongConvCudaLongest);
       return m;
     }
   }

@@ -37,13 +37,11 @@ struct Card {
   bool rows_independent = true;  // see MatmulWeight
   bool cuda = false;             // the weights are on a GPU
   Index cuda_row_bytes = 0;      // device memory a row of a batch
+  Index cuda_fixed_bytes = 0;    // and whatever the rows
 };
 
 // Throws Fault::usage where a sequence of so many tokens is longer than the model's filters.
 void check_length(const Card& card, Index tokens);
-
-// Whether Model::make() can place it on a Cuda device.
-bool has_cuda_version(const ModelSpec& spec);
 
 class Model {
  public:

@@ -24,20 +24,21 @@ Index CudaLane::device_bytes() const {
   return scratch_.size() + results_.size() + state_.bytes() + table_.bytes();
 }
 
-// Whole sequences as far as they fit, for one-way models the beginning of one more, cut where a cut
-// does not show; at least one piece.
+// Whole sequences as far as they fit, for models with a state the beginning of one more, cut where
+// a cut does not show; at least one piece.
 CudaLane::Batch CudaLane::next_batch(std::span<const Tokens> sequences, std::size_t& sequence,
                                      Index& done) const {
   Batch batch;
-  const bool two_way = model_.card().two_way;
+  const bool whole = model_.card().layer_major();
   while (sequence < sequences.size()) {
     const Tokens all = sequences[sequence];
+    check_length(model_.card(), static_cast<Index>(all.size()));
     const Index left = static_cast<Index>(all.size()) - done;
     const auto used = static_cast<Index>(batch.tokens.size());
     Index n = left;
     if (used + left > chunk_) {
-      if (!two_way) n = (chunk_ - used) / kCudaSegment * kCudaSegment;
-      if ((two_way && used > 0) || n == 0) break;
+      if (!whole) n = (chunk_ - used) / kCudaSegment * kCudaSegment;
+      if ((whole && used > 0) || n == 0) break;
     }
     if (n > 0) {
       batch.spans.push_back({static_cast<Index>(sequence), done, done, used, used + n, n < left});
@@ -164,7 +165,7 @@ void CudaLane::remember(std::span<const Tokens> sequences) {
 }
 
 void CudaLane::run(Cuda& cuda, std::span<const Tokens> sequences, const Lane::Emit& emit) {
-  const bool with_state = !model_.card().two_way;
+  const bool with_state = !model_.card().layer_major();
   remember(sequences);
   std::optional<Arriving> arriving;
   std::size_t sequence = 0;
@@ -179,7 +180,7 @@ void CudaLane::run(Cuda& cuda, std::span<const Tokens> sequences, const Lane::Em
       compute(cuda, batch, with_state, history_);
       send(cuda, static_cast<Index>(batch.tokens.size()), side);
     } catch (const Error& error) {
-      // Less at once may do; a single two-way sequence cannot be cut.
+      // Less at once may do; a single sequence that must be whole cannot be cut.
       const bool can_shrink = chunk_ > kCudaSegment && (with_state || batch.spans.size() > 1);
       if (error.fault() != Fault::memory || !can_shrink) throw;
       shrink(cuda, static_cast<Index>(batch.tokens.size()));
@@ -230,7 +231,7 @@ View<const float, 2> CudaLane::forward(Cuda& cuda, std::span<const Tokens> seque
   const Batch batch = next_batch(sequences, sequence, done);
   require(sequence == sequences.size(), Fault::internal, "cuda: more than one batch");
   remember(sequences);
-  compute(cuda, batch, !model_.card().two_way, history_);
+  compute(cuda, batch, !model_.card().layer_major(), history_);
   return rows_;
 }
 

@@ -174,7 +174,7 @@ ModelSpec read_spec(const Checkpoint& checkpoint) { return described(checkpoint,
 ModelSpec sketch_checkpoint(const Checkpoint& checkpoint) { return described(checkpoint, false); }
 
 OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
-                       const std::optional<CpuInstead>& instead, MissingScales missing) {
+                       MissingScales missing) {
   const Checkpoint checkpoint = Checkpoint::open(where.path);
   OpenedModel opened;
   opened.path = where.path;
@@ -194,12 +194,6 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   }
   opened.scales_of_one = spec.unscaled > 0;
   opened.warnings.insert(opened.warnings.end(), spec.warnings.begin(), spec.warnings.end());
-  if (instead && as_cuda(device) != nullptr && !has_cuda_version(spec)) {
-    device = Device{Cpu(instead->threads)};
-    precision = instead->precision;
-    opened.warnings.push_back(spec.family +
-                              " models have no CUDA version yet; this one runs on the CPU");
-  }
   Placement place{&device, precision};
   place.memory = available_memory();
   opened.model = Model::make(std::move(spec), place);

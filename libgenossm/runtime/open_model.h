@@ -46,20 +46,11 @@ struct ModelPath {
 };
 ModelPath find_model(const std::string& name, std::span<const std::filesystem::path> folders);
 
-// What to do with a model that a GPU was chosen for and that has no CUDA version.
-struct CpuInstead {
-  int threads = 1;
-  Precision precision = Precision::fp32;
-};
-
 // What to do with a model whose 8-bit projections lack their scales (stripedhyena2.md section 6):
 // upstream computes with 1, and its predictions are then far from the published.
 enum class MissingScales { refuse, one };
 
-// With `instead`, `device` becomes a Cpu where it is a Cuda and the model has no CUDA version, with
-// a warning; without, such a model is refused (Fault::device).
 OpenedModel open_model(const ModelPath& where, Device& device, Precision precision,
-                       const std::optional<CpuInstead>& instead = std::nullopt,
                        MissingScales missing = MissingScales::refuse);
 
 // Reads lower case (soft-masked bases) as upper case, whatever the model's published table does.

@@ -33,10 +33,11 @@ Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
   const auto batch = [&] {
     return card.layer_major() ? std::max(plan.chunk, request.window) : plan.chunk;
   };
+  check_length(card, request.window);
   plan.history_bytes = request.window * card.history_bytes;
   const auto device_bytes = [&] {
     return batch() * (card.cuda_row_bytes + request.columns * Index{sizeof(float)} + 4) +
-           plan.history_bytes;
+           card.cuda_fixed_bytes + plan.history_bytes;
   };
   if (request.device_memory > 0) {
     while (asked == 0 && plan.chunk > kCudaSegment && device_bytes() > request.device_memory) {

@@ -11,11 +11,14 @@
 #include "kernels/causal_conv/causal_conv.h"
 #include "kernels/core/cuda/device.cuh"
 #include "kernels/core/cuda/impl.h"
+#include "kernels/hyena_filter/hyena_filter.h"
+#include "kernels/long_conv/long_conv.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/norm/norm.h"
 #include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
 #include "libgenossm/model/cuda_mixer.h"
+#include "libgenossm/model/cuda_whole.h"
 #include "libgenossm/runtime/cuda_lane.h"
 #include "libgenossm/runtime/random_model.h"
 
@@ -289,8 +292,9 @@ void block(Bench& b, const char* what, const Model& model, Index L, double peer,
   table.assign(b.cuda(), {{0, L, -1, true, 0}});
   CudaScratch scratch;
   net.reserve(b.cuda(), scratch, L, 1);
-  const double ms = b.milliseconds(
-      [&] { net.block(b.cuda(), scratch, 0, x.matrix(L, D), table.view(), nullptr); });
+  const double ms = b.milliseconds([&] {
+    net.block(b.cuda(), scratch, 0, x.matrix(L, D), {table.view(), {}}, nullptr);
+  });
   b.row(what, ms, L, 0, peer, must, good);
 }
 
@@ -313,10 +317,81 @@ void mixer(Bench& b, const char* what, const std::string& config, Index L, doubl
     const View<bf16, 2> projected = p.matrix(L, made->projected()),
                         mixed = g.matrix(L, made->mixed());
     made->project_in(b.cuda(), x.matrix(L, spec.d_model), projected);
-    made->mix(b.cuda(), scratch, projected, table.view(), nullptr, false, false, mixed);
+    made->mix(b.cuda(), scratch, projected, {table.view(), {}}, nullptr, false, false, mixed);
     out.run(b.cuda(), View<const bf16, 2>(mixed), y.matrix(L, spec.d_model));
   });
   b.row(what, ms, L, 0, peer);
+}
+
+// The taps' spectra are computed in every run, as the peer does. Bound: a channel and token of 48
+// bytes: two levels of a transform of complex numbers, there and back.
+void long_conv(Bench& b, const char* what, Index L, Index D, double peer, double must,
+               double good) {
+  if (!b.wanted(what)) return;
+  auto u = b.random<float>(L * D), h = b.random<float>(L * D), y = b.random<float>(L * D),
+       gate = b.random<float>(L * D), skip = b.random<float>(D);
+  const LongConv op{.u = u.matrix(L, D),
+                    .h = h.matrix(L, D),
+                    .skip = skip.view(),
+                    .gate = gate.matrix(L, D),
+                    .y = y.matrix(L, D)};
+  const double ms = b.milliseconds([&] { run(b.cuda(), op); });
+  b.row(what, ms, L, 48.0 * static_cast<double>(L * D) / b.bytes_a_ms, peer, must, good);
+}
+
+// The Hyena operator of HyenaDNA's width, in_proj to out_proj, with its filters; and these alone.
+template <class T>
+void hyena(Bench& b, const char* what, Index L, double peer, double must, double good) {
+  if (!b.wanted(what)) return;
+  const ModelSpec spec = random_spec(
+      Json::parse(R"({"model_type": "hyenadna", "d_model": 256, "d_inner": 1024, "n_layer": 1,
+                      "vocab_size": 12, "emb_dim": 5, "filter_order": 64, "max_seq_len": )" +
+                      std::to_string(L) + "}",
+                  "bench"),
+      5);
+  const auto& mixer = std::get<HyenaSpec>(spec.blocks.front().forward);
+  const auto made = make_cuda_whole<T>(b.device(), mixer);
+  auto n = b.random<T>(L * 256);
+  auto x = b.random<float>(L * 256);
+  SequenceTable table;
+  table.assign(b.cuda(), {{0, L, -1, true, 0}});
+  CudaScratch scratch;
+  made->reserve(b.cuda(), scratch, L);
+  const double ms = b.milliseconds([&] {
+    made->run(b.cuda(), scratch, View<const T, 2>(n.matrix(L, 256)), table.view(),
+              x.matrix(L, 256));
+  });
+  b.row(what, ms, L, 0, peer, must, good);
+  std::printf("    device memory %.2f GiB in scratch\n",
+              static_cast<double>(scratch.size() + b.cuda().scratch_bytes()) / (1 << 30));
+}
+
+void hyena_filter(Bench& b, const char* what, Index L, double peer) {
+  if (!b.wanted(what)) return;
+  const Index E = 5, H = 64, M = 2, D = 256;
+  auto z = b.random<float>(L * E), a = b.random<float>(L * H), h = b.random<float>(L * D),
+       weights = b.random<float>((E + M * H + D) * H), time = b.random<float>(L, 0, 1),
+       small = b.random<float>((2 + M) * H + D);
+  const float *w0 = weights.data(), *b0 = small.data();
+  const HyenaTrunk trunk{.z = z.matrix(L, E),
+                         .w0 = {w0, {E, H}},
+                         .b0 = {b0, {H}},
+                         .w = {w0 + E * H, {M, H, H}},
+                         .b = {b0 + H, {M, H}},
+                         .freq = {b0 + (1 + M) * H, {H}},
+                         .a = a.matrix(L, H)};
+  const HyenaTaps taps{.a = a.matrix(L, H),
+                       .w = {w0 + (E + M * H) * H, {H, D}},
+                       .time = time.view(),
+                       .deltas = {b0 + (2 + M) * H, {D}},
+                       .h = h.matrix(L, D)};
+  const double first = b.milliseconds([&] { run(b.cuda(), trunk); });
+  const double both = b.milliseconds([&] {
+    run(b.cuda(), trunk);
+    run(b.cuda(), taps);
+  });
+  b.row(what, both, L, 0, peer);
+  std::printf("    the trunk %.3f ms\n", first);
 }
 
 void all(bool quick, bool once, const char* only) {
@@ -335,6 +410,20 @@ void all(bool quick, bool once, const char* only) {
   ssd(b, "ssd 16 heads x 64, state 128, 1 M", M, 16, 128, 11.15, 0, 0);
   ssd(b, "ssd 8 heads x 64, state 64, 1 M", M, 8, 64, 0, 0, 0);
   if (!quick) ssd(b, "ssd 64 heads x 64, state 128, 1 M (peer fails)", M, 64, 128, 0, 0, 0);
+  long_conv(b, "long convolution fp32, 256, 131,072", 131072, 256, 2.60, 1.3, 0.6);
+  long_conv(b, "long convolution fp32, 256, 1 M", M, 256, 20.3, 10, 4.5);
+  hyena_filter(b, "Hyena filter, 64 to 256, 1 M", M, 4.4);
+  hyena<bf16>(b, "Hyena operator bf16, 256, 131,072", 131072, 5.41, 1.35, 0.8);
+  hyena<bf16>(b, "Hyena operator bf16, 256, 1 M", M, 64.3, 16, 9.2);
+  hyena<float>(b, "Hyena operator fp32, 256, 131,072", 131072, 6.91, 0, 0);
+  hyena<float>(b, "Hyena operator fp32, 256, 1 M", M, 73.5, 0, 0);
+  if (b.wanted("HyenaDNA")) {
+    const std::string config = R"({"model_type": "hyenadna", "d_model": 256, "d_inner": 1024,
+        "n_layer": 8, "vocab_size": 12, "emb_dim": 5, "filter_order": 64, "max_seq_len": 1000002})";
+    const Model large = model_of(b, config, Precision::bf16);
+    whole(b, "HyenaDNA large shape, 131,072", large, 131072, 1, 262144, 0, 0, 0);
+    whole(b, "HyenaDNA large shape, 1,000,000", large, 1000000, 1, 262144, 0, 0, 0, 3);
+  }
   {
     const Model ps = model_of(b, caduceus(16), Precision::bf16);
     whole(b, "Caduceus-PS, 16 layers, 131,072", ps, 131072, 2, 262144, 132, 62, 40);
@@ -343,6 +432,10 @@ void all(bool quick, bool once, const char* only) {
     if (!quick) {
       for (const Index L : {Index{65536}, Index{262144}, Index{524288}, Index{4} * M}) {
         whole(b, ("Caduceus-Ph shape, " + std::to_string(L)).c_str(), ps, L, 1, 262144, 0, 0, 0);
+      }
+      for (const Index L : {Index{65536}, Index{262144}, Index{4} * M}) {
+        whole(b, ("Caduceus-PS, 16 layers, " + std::to_string(L)).c_str(), ps, L, 2, 262144, 0, 0,
+              0);
       }
       const Model full = model_of(b, caduceus(16), Precision::fp32);
       whole(b, "Caduceus-PS fp32, 131,072", full, 131072, 2, 262144, 0, 0, 0);

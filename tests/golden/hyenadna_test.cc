@@ -3,12 +3,16 @@
 // token; the implicit filter and the convolution alone; the published tokenizers.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <cstdio>
 
 #include "kernels/hyena_filter/hyena_filter.h"
 #include "kernels/long_conv/long_conv.h"
 #include "libgenossm/base/json.h"
+#include "libgenossm/runtime/random_model.h"
 #include "tests/golden/causal_case.h"
+#include "tests/kernels/cuda_test.h"
 
 namespace genossm::testing {
 namespace {
@@ -40,6 +44,58 @@ TEST_P(HyenaGolden, Reference) {
   Device device{Reference{}};
   check_case(GetParam(), device);
 }
+TEST_P(HyenaGolden, Cuda) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  check_case(GetParam(), *cuda);
+}
+
+// Logits with products in bf16; nothing is published for these. On the Cpu as a measure.
+double error_in_bf16(const std::string& name, Device& device) {
+  const OpenedModel model = open_model({model_of(name), ""}, device, Precision::bf16);
+  const GoldenFile expected(golden_folder() / name / "expected.safetensors");
+  const std::vector<std::int32_t> ids = ids_of(expected);
+  const auto L = static_cast<Index>(ids.size());
+  const Golden want = expected.tensor("logits");
+  const Index kept = want.matrix().extent[0];
+  const std::vector<float> got = rows_of(model, device, Features{.logits = true}, ids, 1024);
+  const View<const float, 2> all(got.data(), {L, model.model.card().vocab});
+  return relative_error(rows(all, L - kept, L), want.matrix());
+}
+TEST_P(HyenaGolden, CudaInBf16) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  Device cpu{Cpu(1)};
+  const double error = error_in_bf16(GetParam(), *cuda), there = error_in_bf16(GetParam(), cpu);
+  std::printf("%s in bf16: error %.2e, on the Cpu %.2e\n", GetParam().c_str(), error, there);
+  EXPECT_LE(error, 3e-2);
+}
+
+// A model of a published shape, beyond what is stored: long sequences of several lengths.
+TEST(HyenaCuda, AgreesWithTheCpu) {
+  auto cuda = open_cuda();
+  if (!cuda) GTEST_SKIP() << kNoGpu;
+  const Json config = Json::parse(
+      R"({"model_type": "hyenadna", "d_model": 256, "d_inner": 1024, "n_layer": 2, "vocab_size": 12,
+          "emb_dim": 5, "filter_order": 64, "max_seq_len": 160002})",
+      "config");
+  Device cpu{Cpu(2)};
+  OpenedModel here, there;
+  here.model = Model::make(random_spec(config, 5), {&cpu, Precision::fp32});
+  there.model = Model::make(random_spec(config, 5), {&*cuda, Precision::fp32});
+  for (const Index L : {1, 2049, 20'011}) {
+    std::vector<std::int32_t> ids;
+    for (Index i = 0; i < L; ++i) ids.push_back(static_cast<std::int32_t>(7 + i * i * 31 / 7 % 4));
+    const Features features{.logits = true};
+    const std::vector<float> want = rows_of(here, cpu, features, ids, 1024);
+    const std::vector<float> got = rows_of(there, *cuda, features, ids, 1024);
+    ASSERT_EQ(got.size(), want.size());
+    const std::array<Index, 2> shape{L, here.model.card().vocab};
+    const double error = relative_error({got.data(), shape}, {want.data(), shape});
+    std::printf("%td tokens: error %.2e\n", static_cast<std::ptrdiff_t>(L), error);
+    EXPECT_LE(error, 1e-4) << L;
+  }
+}
 
 std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
   std::string name = info.param;
@@ -58,13 +114,17 @@ std::vector<float> turned(View<const float, 2> m) {
   return out;
 }
 
-// On the definition and on the Cpu.
+// On the definition, on the Cpu and, where there is one, on a GPU.
 template <class Check>
 void on_devices(Check check) {
   for (const bool cpu : {false, true}) {
     SCOPED_TRACE(cpu ? "Cpu" : "Reference");
     Device device = cpu ? Device{Cpu(1)} : Device{Reference{}};
     check(device);
+  }
+  if (auto cuda = open_cuda()) {
+    SCOPED_TRACE("Cuda");
+    check(*cuda);
   }
 }
 
@@ -82,11 +142,11 @@ TEST(HyenaKernelsGolden, Convolution) {
     on_devices([&](Device& device) {
       std::vector<float> y(static_cast<std::size_t>(L * D));
       const Buffer<float> work(long_conv_work(L, 1));
-      launch_on_host(device, LongConv{.u = {ut.data(), {L, D}},
-                                      .h = {kt.data(), {L, D}},
-                                      .skip = {skip.values.data(), {D}},
-                                      .y = {y.data(), {L, D}},
-                                      .work = work.view()});
+      launch_anywhere(device, LongConv{.u = {ut.data(), {L, D}},
+                                       .h = {kt.data(), {L, D}},
+                                       .skip = {skip.values.data(), {D}},
+                                       .y = {y.data(), {L, D}},
+                                       .work = work.view()});
       EXPECT_LE(relative_error({y.data(), {L, D}}, {wt.data(), {L, D}}),
                 2e-6 * (1 + std::log2(static_cast<double>(L))));
     });
@@ -117,18 +177,18 @@ TEST(HyenaKernelsGolden, Filter) {
     const std::vector<float> wt = turned(want.matrix());
     on_devices([&](Device& device) {
       std::vector<float> a(static_cast<std::size_t>(L * H)), h(static_cast<std::size_t>(L * D));
-      launch_on_host(device, HyenaTrunk{.z = {z.values.data(), {L, E}},
-                                        .w0 = {first.data(), {E, H}},
-                                        .b0 = {b0.values.data(), {H}},
-                                        .w = {inner.data(), {2, H, H}},
-                                        .b = {bias.data(), {2, H}},
-                                        .freq = {freq.values.data(), {H}},
-                                        .a = {a.data(), {L, H}}});
-      launch_on_host(device, HyenaTaps{.a = {a.data(), {L, H}},
-                                       .w = {out.data(), {H, D}},
-                                       .time = {time.values.data(), {L}},
-                                       .deltas = {deltas.values.data(), {D}},
-                                       .h = {h.data(), {L, D}}});
+      launch_anywhere(device, HyenaTrunk{.z = {z.values.data(), {L, E}},
+                                         .w0 = {first.data(), {E, H}},
+                                         .b0 = {b0.values.data(), {H}},
+                                         .w = {inner.data(), {2, H, H}},
+                                         .b = {bias.data(), {2, H}},
+                                         .freq = {freq.values.data(), {H}},
+                                         .a = {a.data(), {L, H}}});
+      launch_anywhere(device, HyenaTaps{.a = {a.data(), {L, H}},
+                                        .w = {out.data(), {H, D}},
+                                        .time = {time.values.data(), {L}},
+                                        .deltas = {deltas.values.data(), {D}},
+                                        .h = {h.data(), {L, D}}});
       EXPECT_LE(relative_error({h.data(), {L, D}}, {wt.data(), {L, D}}), 2e-5);
     });
   }

@@ -18,6 +18,8 @@
 #include "kernels/diagonal_scan/diagonal_scan.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/fir/fir.h"
+#include "kernels/hyena_filter/hyena_filter.h"
+#include "kernels/long_conv/long_conv.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/norm/norm.h"
 #include "kernels/pool/pool.h"
@@ -187,6 +189,34 @@ void run_mirrored(Cuda& cuda, const Fir& op) {
   on.tail = f.out(op.tail), on.y = m.out(op.y);
   run(cuda, on);
   m.fetch(), f.fetch();
+}
+template <class T>
+void run_mirrored(Cuda& cuda, const LongConv& op) {
+  Mirror<T> m(cuda);
+  Mirror<float> f(cuda);
+  BasicLongConv<T> on;
+  on.u = f.in(op.u), on.h = f.in(op.h), on.skip = f.in(op.skip), on.gate = f.in(op.gate);
+  on.y = m.out(op.y);
+  run(cuda, on);
+  m.fetch();
+}
+template <class T>
+void run_mirrored(Cuda& cuda, const HyenaTrunk& op) {
+  Mirror<float> m(cuda);
+  HyenaTrunk on;
+  on.z = m.in(op.z), on.w0 = m.in(op.w0), on.b0 = m.in(op.b0), on.w = m.in(op.w);
+  on.b = m.in(op.b), on.freq = m.in(op.freq), on.a = m.out(op.a);
+  run(cuda, on);
+  m.fetch();
+}
+template <class T>
+void run_mirrored(Cuda& cuda, const HyenaTaps& op) {
+  Mirror<float> m(cuda);
+  HyenaTaps on{.shift = op.shift};
+  on.a = m.in(op.a), on.w = m.in(op.w), on.time = m.in(op.time), on.deltas = m.in(op.deltas);
+  on.h = m.out(op.h);
+  run(cuda, on);
+  m.fetch();
 }
 template <class T>
 void run_mirrored(Cuda& cuda, const DiagonalScan& op) {

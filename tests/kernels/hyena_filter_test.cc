@@ -42,13 +42,13 @@ struct Case {
   }
   Matrix run_trunk(Device& device) {
     Matrix a(z.rows, freq.columns, spare);
-    launch_on_host(device, trunk(a));
+    launch(device, trunk(a));
     EXPECT_TRUE(a.intact());
     return a;
   }
   Matrix run_taps(Device& device, Matrix& a) {
     Matrix h(z.rows, deltas.columns, spare);
-    launch_on_host(device, taps(a, h));
+    launch(device, taps(a, h));
     EXPECT_TRUE(h.intact());
     return h;
   }
@@ -94,9 +94,9 @@ TEST(HyenaFilter, TheSineIsAccurateFarOut) {
                       .freq = vector_of(freq),
                       .a = y.view()};
   };
-  launch_on_host(reference, op(want));
+  launch(reference, op(want));
   for_each_instruction_set([&] {
-    launch_on_host(cpu, op(a));
+    launch(cpu, op(a));
     EXPECT_TRUE(close(a.view(), want.view(), 1.5e-7));
   });
 }
@@ -113,7 +113,7 @@ TEST(HyenaFilter, AnyCutGivesTheSameBits) {
       HyenaTrunk op = c.trunk(part);
       op.z = rows(op.z, begin, end);
       op.a = rows(op.a, begin, end);
-      launch_on_host(cpu, op);
+      launch(cpu, op);
       EXPECT_TRUE(same_bits(op.a, rows(a.view(), begin, end)));
       HyenaTaps tap = c.taps(a, taps);
       tap.a = rows(tap.a, begin, end);
@@ -121,7 +121,7 @@ TEST(HyenaFilter, AnyCutGivesTheSameBits) {
       tap.w = cols(tap.w, 5, 18);
       tap.deltas = {tap.deltas.data + 5, {13}};
       tap.h = cols(rows(tap.h, begin, end), 5, 18);
-      launch_on_host(cpu, tap);
+      launch(cpu, tap);
       EXPECT_TRUE(same_bits(tap.h, cols(rows(h.view(), begin, end), 5, 18)));
     }
   });

@@ -37,7 +37,7 @@ struct Case {
   Matrix run(Device& device, int threads = 1) {
     Matrix y(form.L, form.D, 3 * form.gap);
     const Buffer<float> work(long_conv_work(form.L, threads));
-    launch_on_host(device, op(y, work));
+    launch(device, op(y, work));
     EXPECT_TRUE(y.intact());
     return y;
   }
@@ -94,7 +94,7 @@ TEST(LongConv, AnImpulseMovesTheFilterAtAMillion) {
   u.at(kLate, 0) = 1;
   Device cpu{Cpu(2)};
   const Buffer<float> work(long_conv_work(kLength, 2));
-  launch_on_host(cpu, LongConv{.u = u.view(), .h = h.view(), .y = y.view(), .work = work.view()});
+  launch(cpu, LongConv{.u = u.view(), .h = h.view(), .y = y.view(), .work = work.view()});
   double worst = 0;
   for (Index t = 0; t < kLength; ++t) {
     const double want = t < kLate ? 0 : h.at(t - kLate, 0);
@@ -140,7 +140,7 @@ TEST(LongConv, AChannelDependsOnNothingButItself) {
         op.skip = {op.skip.data + begin, {end - begin}};
         op.gate = cols(op.gate, begin, end);
         op.y = cols(op.y, begin, end);
-        launch_on_host(cpu, op);
+        launch(cpu, op);
         EXPECT_TRUE(same_bits(op.y, cols(whole.view(), begin, end)));
       }
     });
@@ -168,7 +168,7 @@ TEST(LongConv, TheResultMayTakeThePlaceOfTheInput) {
     for (Matrix* place : {&c.u, &c.gate}) {
       Case copy = c;
       Matrix& y = place == &c.u ? copy.u : copy.gate;
-      launch_on_host(cpu, copy.op(y, work));
+      launch(cpu, copy.op(y, work));
       EXPECT_TRUE(same_bits(y.view(), want.view()));
     }
   }
@@ -181,12 +181,12 @@ TEST(LongConv, Definition) {
     for (Index t = 0; t < 3; ++t) u.at(t, 0) = static_cast<float>(t + 1), gate.at(t, 0) = 2;
     h.at(0, 0) = 10, h.at(1, 0) = 100, skip.at(0, 0) = 1000;
     const Buffer<float> work(long_conv_work(3, 1));
-    launch_on_host(device, LongConv{.u = u.view(),
-                                    .h = h.view(),
-                                    .skip = vector_of(skip),
-                                    .gate = gate.view(),
-                                    .y = y.view(),
-                                    .work = work.view()});
+    launch(device, LongConv{.u = u.view(),
+                            .h = h.view(),
+                            .skip = vector_of(skip),
+                            .gate = gate.view(),
+                            .y = y.view(),
+                            .work = work.view()});
     EXPECT_NEAR(y.at(0, 0), 2 * 1010, 1e-3);
     EXPECT_NEAR(y.at(1, 0), 2 * 2120, 1e-3);
     EXPECT_NEAR(y.at(2, 0), 2 * 3230, 1e-3);

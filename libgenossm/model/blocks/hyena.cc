@@ -105,13 +105,13 @@ class Hyena final : public WholeMixer {
     require(longest <= longest_, Fault::internal, "hyena: a sequence longer than the filter");
     if (longest == 0) return;
     const View<float, 2> trunk = scratch.matrix(kSlotTrunk, longest, H_);
-    launch_on_host(device, HyenaTrunk{.z = {z_.data(), {longest, E_}},
-                                      .w0 = first_.matrix(E_, H_),
-                                      .b0 = view_of(first_bias_),
-                                      .w = {layers_.data(), {M_, H_, H_}},
-                                      .b = layer_bias_.matrix(M_, H_),
-                                      .freq = view_of(freq_),
-                                      .a = trunk});
+    launch(device, HyenaTrunk{.z = {z_.data(), {longest, E_}},
+                              .w0 = first_.matrix(E_, H_),
+                              .b0 = view_of(first_bias_),
+                              .w = {layers_.data(), {M_, H_, H_}},
+                              .b = layer_bias_.matrix(M_, H_),
+                              .freq = view_of(freq_),
+                              .a = trunk});
     const Index work = long_conv_work(longest, threads_of(device));
     const View<float, 1> fft(scratch.matrix(kSlotFft, 1, work).data, {work});
     const Index at_once = std::clamp<Index>(kTapFloats / longest / kLeastChannels * kLeastChannels,
@@ -121,24 +121,23 @@ class Hyena final : public WholeMixer {
         const Index end = std::min(D_, c + at_once), n = end - c;
         const View<float, 2> taps = scratch.matrix(kSlotTaps, longest, n);
         const Index from = o * D_ + c;  // channel of the filter: (o d)
-        launch_on_host(
-            device, HyenaTaps{.a = trunk,
-                              .w = cols(View<const float, 2>(last_.matrix(H_, (O_ - 1) * D_)), from,
-                                        from + n),
-                              .time = {time_.data(), {longest}},
-                              .deltas = {deltas_.data() + from, {n}},
-                              .shift = shift_,
-                              .h = taps});
+        launch(device, HyenaTaps{.a = trunk,
+                                 .w = cols(View<const float, 2>(last_.matrix(H_, (O_ - 1) * D_)),
+                                           from, from + n),
+                                 .time = {time_.data(), {longest}},
+                                 .deltas = {deltas_.data() + from, {n}},
+                                 .shift = shift_,
+                                 .h = taps});
         // The gate of convolution o is x_{O-2-o}.
         const Index gate = (O_ - 1 - o) * D_ + c;
         for (const Piece& piece : pieces) {
           const View<float, 2> part = rows(kept, piece.begin, piece.end);
-          launch_on_host(device, LongConv{.u = cols(part, c, end),
-                                          .h = taps,
-                                          .skip = {skip_.data() + from, {n}},
-                                          .gate = cols(part, gate, gate + n),
-                                          .y = cols(part, c, end),
-                                          .work = fft});
+          launch(device, LongConv{.u = cols(part, c, end),
+                                  .h = taps,
+                                  .skip = {skip_.data() + from, {n}},
+                                  .gate = cols(part, gate, gate + n),
+                                  .y = cols(part, c, end),
+                                  .work = fft});
         }
       }
     }
