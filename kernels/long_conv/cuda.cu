@@ -54,39 +54,45 @@ int log_lanes_of(Index N) {
   return log;
 }
 
-BlockFft plan_of(Index N, const float2* roots) {
+BlockFft plan_of(Index N, const float2* roots, const float2* twist) {
   BlockFft fft;
   fft.N = static_cast<int>(N);
   fft.log_lanes = log_lanes_of(N);
   fft.roots = roots;
-  fft.stages = 0;
+  fft.twist = twist;
   Index left = N;
   for (const int odd : {3, 3, 5}) {
     if (left % odd != 0) continue;
     fft.radix[fft.stages++] = odd;
     left /= odd;
   }
-  int bits = 0;
+  int bits = 0, last = 0;
   while ((Index{1} << bits) < left) ++bits;
   for (int count = (bits + 3) / 4; count > 0; --count) {
-    const int these = (bits + count - 1) / count;
-    fft.radix[fft.stages++] = 1 << these;
-    bits -= these;
+    last = (bits + count - 1) / count;
+    fft.radix[fft.stages++] = 1 << last;
+    bits -= last;
   }
+  // With 16 lanes an element is as wide as all banks.
+  if (last > 0 && fft.log_lanes < 4) fft.pad = last;
   return fft;
 }
 
 struct Part {
   BlockFft columns, rows;  // rows.N == 1: one level
   Index M = 0, D = 0;
-  const float2* twist = nullptr;     // [N1] exp(i pi e / 2 N1)
-  const float2* twiddles = nullptr;  // [N1, N2] between the levels, by place
+  // Between the levels element p of column c, whose frequency is f, is turned by
+  // exp(-2 pi i c (f - 1/4) / M): what stands here for every R-th p, R the last radix of a column,
+  // and from p to p + 1 by exp(-2 pi i c / N2 R).
+  const float2* twiddles = nullptr;  // [N1 / R, N2]
+  const float2* step = nullptr;      // [N2]
+  const float2* step4 = nullptr;     // [N2] its fourth power
   float2* u = nullptr;               // [sequences, groups, M, kLanes]
   float2* h = nullptr;               // [groups, M, kLanes]
   Index first_channel = 0;
   int groups = 0;
   const SequenceRows* table = nullptr;  // of the sequences in work; null: one, from row 0 on
-  Index length = 0;                     // of each of them
+  int length = 0;                       // of each of them
   float scale = 1;
 
   __device__ Index row_of(Index sequence) const {
@@ -108,111 +114,207 @@ struct Place {
   }
 };
 
-__global__ void tables_kernel(Part part, float2* column_roots, float2* row_roots, float2* twist,
-                              float2* twiddles) {
+struct Tables {
+  float2 *column_roots, *row_roots, *twist, *twiddles, *step, *step4;
+};
+
+__global__ void tables_kernel(Part part, Tables tables) {
   const Index i = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
   const int N1 = part.columns.N, N2 = part.rows.N;
+  const int R = part.columns.radix[part.columns.stages - 1];
   const auto point = [](double half_turns) {
     double s, c;
     sincospi(half_turns, &s, &c);
     return make_float2(static_cast<float>(c), static_cast<float>(s));
   };
   if (i < N1) {
-    column_roots[i] = point(-2.0 * static_cast<double>(i) / N1);
-    twist[i] = point(0.5 * static_cast<double>(i) / N1);
+    tables.column_roots[i] = point(-2.0 * static_cast<double>(i) / N1);
+    tables.twist[i] = point(0.5 * static_cast<double>(i) / N1);
   }
-  if (i < N2) row_roots[i] = point(-2.0 * static_cast<double>(i) / N2);
-  if (i < part.M) {
-    const Index frequency = part.columns.frequency_of(static_cast<int>(i / N2));
+  if (i < N2) {
+    tables.row_roots[i] = point(-2.0 * static_cast<double>(i) / N2);
+    tables.step[i] = point(-2.0 * static_cast<double>(i) / (static_cast<double>(N2) * R));
+    tables.step4[i] = point(-8.0 * static_cast<double>(i) / (static_cast<double>(N2) * R));
+  }
+  if (i < part.M / R) {
+    const Index frequency = part.columns.frequency_of(static_cast<int>(i / N2) * R);
     const Index quarters = i % N2 * (4 * frequency - 1);  // of a turn / M
-    twiddles[i] =
+    tables.twiddles[i] =
         point(-0.5 * static_cast<double>(quarters % (4 * part.M)) / static_cast<double>(part.M));
   }
 }
 
+// Elements of a row of the planes.
+struct Numbers {
+  float2* x;
+  template <int R>
+  __device__ __forceinline__ void load(int first, int q, int lane, float2 (&a)[R]) const {
+    const float2* at = x + static_cast<Index>(first) * kLanes + lane;
+#pragma unroll
+    for (int r = 0; r < R; ++r, at += q * kLanes) a[r] = *at;
+  }
+  template <int R>
+  __device__ __forceinline__ void store(int first, int q, int lane, float2 (&a)[R]) const {
+    float2* at = x + static_cast<Index>(first) * kLanes + lane;
+#pragma unroll
+    for (int r = 0; r < R; ++r, at += q * kLanes) *at = a[r];
+  }
+};
+
+// A column of the planes on the side of the rows: the last stage of the way there, the first of the
+// way back, so that q is 1.
+struct PlaneColumn {
+  const Part& part;
+  float2* x;  // of the plane
+  int column;
+  template <bool kConjugate, int R>
+  __device__ __forceinline__ void turn(int first, float2 (&a)[R]) const {
+    if (part.rows.N == 1) return;
+    turn_all<kConjugate, true>(a, __ldg(part.twiddles + (first / R * part.rows.N + column)),
+                               __ldg(part.step + column), __ldg(part.step4 + column));
+  }
+  __device__ __forceinline__ float2* at(int first, int lane) const {
+    return x + (static_cast<Index>(first) * part.rows.N + column) * kLanes + lane;
+  }
+  template <int R>
+  __device__ __forceinline__ void load(int first, int, int lane, float2 (&a)[R]) const {
+    const float2* from = at(first, lane);
+#pragma unroll
+    for (int r = 0; r < R; ++r, from += part.rows.N * kLanes) a[r] = *from;
+    turn<true>(first, a);
+  }
+  template <int R>
+  __device__ __forceinline__ void store(int first, int, int lane, float2 (&a)[R]) const {
+    float2* to = at(first, lane);
+    turn<false>(first, a);
+#pragma unroll
+    for (int r = 0; r < R; ++r, to += part.rows.N * kLanes) *to = a[r];
+  }
+};
+
+// A column of real samples, zeros where they end, on their way in.
+struct Samples {
+  const float* x;  // the column's first, of lane 0
+  Index stride;    // from one to the next
+  int count;       // that there are
+  int lanes;       // that there are
+  template <int R>
+  __device__ __forceinline__ void load(int first, int q, int lane, float2 (&a)[R]) const {
+    const float* at = x + static_cast<Index>(first) * stride + lane;
+    const Index step = q * stride;
+    const int left = lane < lanes ? count - first : 0;
+    float v[R];
+#pragma unroll
+    for (int r = 0; r < R; ++r, at += step) v[r] = r * q < left ? *at : 0.0f;
+    for_each_of<R>([&](auto r) {
+      a[r()] = make_float2(v[r()] * Turn<r(), R>::re, v[r()] * Turn<r(), R>::im);
+    });
+  }
+};
+
+__device__ Samples samples_of(const Part& part, View<const float, 2> x, Index first_row, int length,
+                              int column, Index channel) {
+  const int N2 = part.rows.N;
+  return {x.data + (first_row + column) * x.stride[0] + channel, N2 * x.stride[0],
+          length > column ? (length - column + N2 - 1) / N2 : 0,
+          static_cast<int>(part.D - channel < kLanes ? part.D - channel : kLanes)};
+}
+
+// A column on its way out: turned back, with skip and gate, into its tokens' rows.
+template <class Y>
+struct Results {
+  const Part& part;
+  const BasicLongConv<Y>& op;
+  Index row;      // of the column's first
+  Index channel;  // of lane 0
+  int count, lanes;
+  __device__ Results(const Part& p, const BasicLongConv<Y>& o, const Place& place)
+      : part(p), op(o), channel(place.channel) {
+    const int column = p.rows.N == 1 ? 0 : place.item;
+    const Samples same = samples_of(p, o.u, p.row_of(place.sequence), p.length, column, channel);
+    row = p.row_of(place.sequence) + column;
+    count = same.count;
+    lanes = same.lanes;
+  }
+  template <int R>
+  __device__ __forceinline__ void store(int first, int q, int lane, float2 (&a)[R]) const {
+    if (lane >= lanes) return;
+    const Index from = row + static_cast<Index>(first) * part.rows.N, d = channel + lane;
+    const Index step = static_cast<Index>(q) * part.rows.N;
+    const int left = count - first;
+    const float skip = op.skip.empty() ? 0.0f : op.skip.data[d];
+    float y[R];
+    for_each_of<R>([&](auto r) {
+      y[r()] = fmaf(a[r()].y, Turn<r(), R>::im, a[r()].x * Turn<r(), R>::re) * part.scale;
+    });
+    constexpr int kSome = R < 8 ? R : 8;
+#pragma unroll
+    for (int some = 0; some < R; some += kSome) {
+      float u[kSome], gate[kSome];
+      if (!op.skip.empty()) {
+#pragma unroll
+        for (int k = 0; k < kSome; ++k) {
+          const int r = some + k;
+          u[k] = r * q < left ? op.u.row(from + r * step)[d] : 0.0f;
+        }
+      }
+      if (!op.gate.empty()) {
+#pragma unroll
+        for (int k = 0; k < kSome; ++k) {
+          const int r = some + k;
+          gate[k] = r * q < left ? op.gate.row(from + r * step)[d] : 0.0f;
+        }
+      }
+#pragma unroll
+      for (int k = 0; k < kSome; ++k) {
+        const int r = some + k;
+        if (r * q >= left) continue;
+        if (!op.skip.empty()) y[r] = fmaf(skip, u[k], y[r]);
+        if (!op.gate.empty()) y[r] *= gate[k];
+        op.y.row(from + r * step)[d] = from_float<Y>(y[r]);
+      }
+    }
+  }
+};
+
 // A column of samples, or of taps, into the planes. With one level: the spectrum.
 __global__ void __launch_bounds__(kThreads, 3)
-    columns_in_kernel(Part part, View<const float, 2> x, Index length, bool taps) {
+    columns_in_kernel(Part part, View<const float, 2> x, int length, bool taps) {
   extern __shared__ float2 shared[];
   const Place place(part, part.columns);
-  const Index N2 = part.rows.N, column = place.item;
-  const float* from = x.data + (taps ? 0 : part.row_of(place.sequence)) * x.stride[0];
-  float2* to = (taps ? part.h : part.u) + place.plane * kLanes + place.lane;
-  forward(
+  const int column = part.rows.N == 1 ? 0 : place.item;
+  forward<true>(
       part.columns, shared,
-      [&](int e, int lane) {
-        const Index t = e * N2 + column, channel = place.channel + lane;
-        const bool there = t < length && channel < part.D;
-        return times(there ? from[t * x.stride[0] + channel] : 0.0f, __ldg(part.twist + e));
-      },
-      [&](int p, int lane, float2 v) {
-        const Index at = p * N2 + column;
-        to[at * kLanes + lane] = turned<false>(v, __ldg(part.twiddles + at));
-      });
+      samples_of(part, x, taps ? 0 : part.row_of(place.sequence), length, column, place.channel),
+      PlaneColumn{part, (taps ? part.h : part.u) + place.plane * kLanes + place.lane, column});
+}
+
+__device__ Numbers row_of(const Part& part, float2* planes, Index plane, const Place& place) {
+  return {planes + (plane + static_cast<Index>(place.item) * part.rows.N) * kLanes + place.lane};
 }
 
 __global__ void __launch_bounds__(kThreads, 3) row_spectra_kernel(Part part) {
   extern __shared__ float2 shared[];
   const Place place(part, part.rows);
-  float2* row =
-      part.h + (place.plane + static_cast<Index>(place.item) * part.rows.N) * kLanes + place.lane;
-  forward(
-      part.rows, shared,
-      [&](int e, int lane) { return row[static_cast<Index>(e) * kLanes + lane]; },
-      [&](int e, int lane, float2 v) { row[static_cast<Index>(e) * kLanes + lane] = v; });
+  const Numbers row = row_of(part, part.h, place.plane, place);
+  forward<false>(part.rows, shared, row, row);
 }
 
 __global__ void __launch_bounds__(kThreads, 3) row_products_kernel(Part part) {
   extern __shared__ float2 shared[];
   const Place place(part, part.rows);
-  const Index at = static_cast<Index>(place.item) * part.rows.N;
-  float2* row = part.u + (place.plane + at) * kLanes + place.lane;
-  const float2* spectrum =
-      part.h + (static_cast<Index>(blockIdx.y) * part.M + at) * kLanes + place.lane;
-  convolve(
-      part.rows, shared,
-      [&](int e, int lane) { return row[static_cast<Index>(e) * kLanes + lane]; },
-      [&](int e, int lane) { return spectrum[static_cast<Index>(e) * kLanes + lane]; },
-      [&](int e, int lane, float2 v) { row[static_cast<Index>(e) * kLanes + lane] = v; });
+  const Numbers row = row_of(part, part.u, place.plane, place);
+  convolve<false>(part.rows, shared, row,
+                  row_of(part, part.h, static_cast<Index>(blockIdx.y) * part.M, place), row);
 }
-
-// Element e of a column on its way out: turned back, with skip and gate, into its token's row.
-template <class Y>
-struct Result {
-  const Part& part;
-  const BasicLongConv<Y>& op;
-  Index first_row, column, channel;
-  __device__ Result(const Part& p, const BasicLongConv<Y>& o, const Place& place)
-      : part(p),
-        op(o),
-        first_row(p.row_of(place.sequence)),
-        column(p.rows.N == 1 ? 0 : place.item),
-        channel(place.channel) {}
-  __device__ __forceinline__ void operator()(int e, int lane, float2 v) const {
-    const Index t = static_cast<Index>(e) * part.rows.N + column, d = channel + lane;
-    if (t >= part.length || d >= part.D) return;
-    const Index row = first_row + t;
-    const float2 w = __ldg(part.twist + e);
-    float y = fmaf(v.y, w.y, v.x * w.x) * part.scale;
-    if (!op.skip.empty()) y = fmaf(op.skip.data[d], op.u.row(row)[d], y);
-    if (!op.gate.empty()) y *= op.gate.row(row)[d];
-    op.y.row(row)[d] = from_float<Y>(y);
-  }
-};
 
 template <class Y>
 __global__ void __launch_bounds__(kThreads, 3) columns_out_kernel(Part part, BasicLongConv<Y> op) {
   extern __shared__ float2 shared[];
   const Place place(part, part.columns);
-  const Index N2 = part.rows.N, column = place.item;
-  const float2* from = part.u + place.plane * kLanes + place.lane;
-  inverse(
-      part.columns, shared,
-      [&](int p, int lane) {
-        const Index at = p * N2 + column;
-        return turned<true>(from[at * kLanes + lane], __ldg(part.twiddles + at));
-      },
-      Result<Y>(part, op, place));
+  inverse<true>(part.columns, shared,
+                PlaneColumn{part, part.u + place.plane * kLanes + place.lane, place.item},
+                Results<Y>(part, op, place));
 }
 
 // One level: all of it.
@@ -220,24 +322,17 @@ template <class Y>
 __global__ void __launch_bounds__(kThreads, 3) whole_kernel(Part part, BasicLongConv<Y> op) {
   extern __shared__ float2 shared[];
   const Place place(part, part.columns);
-  const Index first_row = part.row_of(place.sequence);
-  const float2* spectrum = part.h + static_cast<Index>(blockIdx.y) * part.M * kLanes + place.lane;
-  convolve(
-      part.columns, shared,
-      [&](int e, int lane) {
-        const Index channel = place.channel + lane;
-        const bool there = e < part.length && channel < part.D;
-        return times(there ? op.u.row(first_row + e)[channel] : 0.0f, __ldg(part.twist + e));
-      },
-      [&](int e, int lane) { return spectrum[static_cast<Index>(e) * kLanes + lane]; },
-      Result<Y>(part, op, place));
+  convolve<true>(part.columns, shared,
+                 samples_of(part, op.u, part.row_of(place.sequence), part.length, 0, place.channel),
+                 Numbers{part.h + static_cast<Index>(blockIdx.y) * part.M * kLanes + place.lane},
+                 Results<Y>(part, op, place));
 }
 
 template <class... P, class... A>
 void start(Cuda& cuda, void (*kernel)(P...), const BlockFft& fft, Index items, Index groups,
            Index sequences, const A&... arguments) {
   const Index lanes = Index{1} << fft.log_lanes;
-  const auto shared = static_cast<std::size_t>(BlockFft::bytes(fft.N, lanes));
+  const auto shared = static_cast<std::size_t>(fft.bytes());
   ok(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                           static_cast<int>(shared)));
   const dim3 grid(static_cast<unsigned>(items * (kLanes / lanes)), static_cast<unsigned>(groups),
@@ -248,13 +343,15 @@ void start(Cuda& cuda, void (*kernel)(P...), const BlockFft& fft, Index items, I
 
 struct Memory {
   ScratchParts parts;
-  Index column_roots, row_roots, twist, twiddles, u, h, bytes;
+  Index column_roots, row_roots, twist, step, step4, twiddles, u, h, bytes;
   // For sequences of up to `longest` tokens.
   explicit Memory(Index longest) {
     const Shape shape(longest);
     column_roots = parts.add<float2>(kLongestLevel);
     row_roots = parts.add<float2>(kLongestLevel);
     twist = parts.add<float2>(kLongestLevel);
+    step = parts.add<float2>(kLongestLevel);
+    step4 = parts.add<float2>(kLongestLevel);
     twiddles = parts.add<float2>(shape.M);
     const Index plane = std::max(kAtOnce, shape.M * kLanes);
     u = parts.add<float2>(plane);
@@ -282,7 +379,7 @@ class Convolution {
       if (run.length == 0) continue;
       const Shape shape(run.length);
       set_tables(shape);
-      part_.length = run.length;
+      part_.length = static_cast<int>(run.length);
       const Index groups_at_once = std::clamp<Index>(kAtOnce / (shape.M * kLanes), 1, all_groups);
       const Index sequences_at_once =
           std::clamp<Index>(kAtOnce / (shape.M * kLanes * groups_at_once), 1, run.last - run.first);
@@ -301,26 +398,26 @@ class Convolution {
  private:
   void set_tables(const Shape& shape) {
     if (part_.M == shape.M) return;
-    auto* column_roots = memory_.parts.at<float2>(memory_.column_roots);
-    auto* row_roots = memory_.parts.at<float2>(memory_.row_roots);
-    auto* twist = memory_.parts.at<float2>(memory_.twist);
-    auto* twiddles = memory_.parts.at<float2>(memory_.twiddles);
-    part_.columns = plan_of(shape.N1, column_roots);
-    part_.rows = plan_of(shape.N2, row_roots);
+    const auto at = [&](Index offset) { return memory_.parts.at<float2>(offset); };
+    const Tables tables{at(memory_.column_roots), at(memory_.row_roots), at(memory_.twist),
+                        at(memory_.twiddles),     at(memory_.step),      at(memory_.step4)};
+    part_.columns = plan_of(shape.N1, tables.column_roots, tables.twist);
+    part_.rows = plan_of(shape.N2, tables.row_roots, nullptr);
     part_.M = shape.M;
     part_.D = op_.u.extent[1];
-    part_.twist = twist;
-    part_.twiddles = twiddles;
-    part_.u = memory_.parts.at<float2>(memory_.u);
-    part_.h = memory_.parts.at<float2>(memory_.h);
+    part_.twiddles = tables.twiddles;
+    part_.step = tables.step;
+    part_.step4 = tables.step4;
+    part_.u = at(memory_.u);
+    part_.h = at(memory_.h);
     part_.scale = 1.0f / static_cast<float>(shape.M);
     tables_kernel<<<static_cast<unsigned>(div_up(shape.M, kThreads)), kThreads, 0,
-                    stream_of(cuda_)>>>(part_, column_roots, row_roots, twist, twiddles);
+                    stream_of(cuda_)>>>(part_, tables);
     ok_launch();
   }
 
   void take_taps(const Shape& shape) {
-    const Index length = std::min(op_.h.extent[0], part_.length);
+    const int length = static_cast<int>(std::min<Index>(op_.h.extent[0], part_.length));
     start(cuda_, columns_in_kernel, part_.columns, shape.N2, part_.groups, 1, part_, op_.h, length,
           true);
     if (shape.one_level()) return;

@@ -4,9 +4,17 @@
 //
 // forward() leaves its result in the order that decimation in frequency gives (frequency_of()),
 // inverse() takes that order and gives the natural one: a convolution needs no other.
+//
+// `in` and `out` have load<R>(first, q, lane, a) and store<R>(first, q, lane, a) for elements
+// first, first + q, .. first + (R - 1) q of a lane; store() may change a.
+//
+// Turned transforms (Turned) are of samples e that were turned by exp(i pi e / 2N): by
+// turn_of(r, R) = exp(i pi r / 2R) in load() for the R-th of the input that they are in, by the
+// rest in the twiddles of the first stage; and back.
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include "kernels/core/cuda/device.cuh"
 
@@ -121,17 +129,15 @@ struct BlockFft {
   static constexpr int kMostStages = 6;
   int N = 1;
   int log_lanes = 0;
-  int stages = 1;
+  int pad = 31;  // an element of space behind every 2^pad of them
+  int stages = 0;
   int radix[kMostStages] = {};
   const float2* roots = nullptr;  // [N] exp(-2 pi i k / N)
+  const float2* twist = nullptr;  // [N] exp(i pi e / 2N), of turned transforms
 
-  // Where element e lies in shared memory. Threads that work side by side meet elements that are a
-  // power of two apart; the turn puts these into different banks.
-  __device__ __forceinline__ int at(int e, int lane) const {
-    return ((e ^ (((e >> 2) ^ (e >> 4)) & 3)) << log_lanes) + lane;
-  }
-  // Bytes of shared memory.
-  static constexpr Index bytes(Index N, Index lanes) { return (N + 3) / 4 * 4 * lanes * 8; }
+  // Elements of shared memory.
+  constexpr int padded(int e) const { return e + (e >> pad); }
+  Index bytes() const { return Index{padded(N)} * (Index{8} << log_lanes); }
 
   // The frequency that stands at place p of the result of forward().
   __device__ int frequency_of(int p) const {
@@ -146,9 +152,80 @@ struct BlockFft {
   }
 };
 
-// One stage on blocks of R q elements. Radices that are no powers of two come first, so q is a
-// power of two, or there is one block.
-template <int R, bool kInverse, class In, class Out>
+// a[r] times start * w^r, or its conjugate; w4 = w^4. Four powers at a time are at hand.
+template <bool kConjugate, bool kStart, int R>
+__device__ __forceinline__ void turn_all(float2 (&a)[R], float2 start, float2 w, float2 w4) {
+  constexpr int kSome = R < 4 ? R : 4;
+  float2 p[kSome];
+  p[0] = start;
+  p[1] = kStart ? turned<false>(start, w) : w;
+  if constexpr (R > 2) {
+    const float2 w2 = turned<false>(w, w);
+    p[2] = kStart ? turned<false>(start, w2) : w2;
+    if constexpr (R > 3) p[3] = turned<false>(p[1], w2);
+  }
+#pragma unroll
+  for (int r = 0; r < R; ++r) {
+    if (r > 0 && r % 4 == 0) {
+#pragma unroll
+      for (int k = 0; k < kSome; ++k) {
+        p[k] = !kStart && r == 4 && k == 0 ? w4 : turned<false>(p[k], w4);
+      }
+    }
+    if (kStart || r > 0) a[r] = turned<kConjugate>(a[r], p[r % 4]);
+  }
+}
+
+// cos(pi r / 2R) as a number that is known when it is compiled.
+constexpr double quarter_cosine(int r, int R) {
+  const double x = 1.5707963267948966192 * r / R, square = x * x;
+  double sum = 1, term = 1;
+  for (int k = 1; k <= 14; ++k) {
+    term *= -square / ((2 * k - 1) * (2 * k));
+    sum += term;
+  }
+  return sum;
+}
+template <int r, int R>
+struct Turn {
+  static constexpr float re = static_cast<float>(quarter_cosine(r, R));
+  static constexpr float im = r == 0 ? 0.0f : static_cast<float>(quarter_cosine(R - r, R));
+};
+template <int R, class Body, int... r>
+__device__ __forceinline__ void for_each_of(const Body& body, std::integer_sequence<int, r...>) {
+  (body(std::integral_constant<int, r>()), ...);
+}
+// body(std::integral_constant<int, r>()) for r of 0 to R - 1.
+template <int R, class Body>
+__device__ __forceinline__ void for_each_of(const Body& body) {
+  for_each_of<R>(body, std::make_integer_sequence<int, R>());
+}
+
+// Elements of shared memory as a stage reads and writes them. Threads that work side by side meet
+// elements q, or 1, apart, or the blocks of the last stage: the space between these puts them into
+// different banks. Radices that are no powers of two come first, so that q is a whole number of
+// such blocks or 1.
+struct BlockMemory {
+  const BlockFft& fft;
+  float2* x;
+  template <int R>
+  __device__ __forceinline__ void load(int first, int q, int lane, float2 (&a)[R]) const {
+    const float2* at = x + (fft.padded(first) << fft.log_lanes) + lane;
+    const int step = fft.padded(q) << fft.log_lanes;
+#pragma unroll
+    for (int r = 0; r < R; ++r) a[r] = at[r * step];
+  }
+  template <int R>
+  __device__ __forceinline__ void store(int first, int q, int lane, float2 (&a)[R]) const {
+    float2* at = x + (fft.padded(first) << fft.log_lanes) + lane;
+    const int step = fft.padded(q) << fft.log_lanes;
+#pragma unroll
+    for (int r = 0; r < R; ++r) at[r * step] = a[r];
+  }
+};
+
+// One stage on blocks of R q elements: q is a power of two, or there is one block.
+template <int R, bool kInverse, bool kTurned, class In, class Out>
 __device__ __forceinline__ void stage_of(const BlockFft& fft, int q, const In& in, const Out& out) {
   const int lane = static_cast<int>(threadIdx.x) & ((1 << fft.log_lanes) - 1);
   const int count = fft.N / R, step = count / q;
@@ -158,23 +235,19 @@ __device__ __forceinline__ void stage_of(const BlockFft& fft, int q, const In& i
     const int block = step == 1 ? 0 : b >> log_q;
     const int j = b - block * q, first = block * R * q + j;
     float2 a[R];
-#pragma unroll
-    for (int r = 0; r < R; ++r) a[r] = in(first + r * q, lane);
-    if (kInverse && q > 1) {
-#pragma unroll
-      for (int r = 1; r < R; ++r) a[r] = turned<true>(a[r], __ldg(fft.roots + j * r * step));
+    in.template load<R>(first, q, lane, a);
+    if constexpr (!kInverse) small_transform<R, false>(a);
+    if (q > 1) {
+      turn_all<kInverse, kTurned>(a, kTurned ? __ldg(fft.twist + j) : make_float2(1, 0),
+                                  __ldg(fft.roots + j * step),
+                                  R > 4 ? __ldg(fft.roots + 4 * j * step) : make_float2(0, 0));
     }
-    small_transform<R, kInverse>(a);
-    if (!kInverse && q > 1) {
-#pragma unroll
-      for (int r = 1; r < R; ++r) a[r] = turned<false>(a[r], __ldg(fft.roots + j * r * step));
-    }
-#pragma unroll
-    for (int r = 0; r < R; ++r) out(first + r * q, lane, a[r]);
+    if constexpr (kInverse) small_transform<R, true>(a);
+    out.template store<R>(first, q, lane, a);
   }
 }
 
-// The last stage of forward(), the product with spectrum(e, lane), the first stage of inverse().
+// The last stage of forward(), the product with the spectrum, the first stage of inverse().
 template <int R, class In, class Spectrum, class Out>
 __device__ __forceinline__ void product_of(const BlockFft& fft, const In& in,
                                            const Spectrum& spectrum, const Out& out) {
@@ -182,15 +255,14 @@ __device__ __forceinline__ void product_of(const BlockFft& fft, const In& in,
   const int count = fft.N / R;
   const int threads = static_cast<int>(blockDim.x) >> fft.log_lanes;
   for (int b = static_cast<int>(threadIdx.x) >> fft.log_lanes; b < count; b += threads) {
-    float2 a[R];
-#pragma unroll
-    for (int r = 0; r < R; ++r) a[r] = in(b * R + r, lane);
+    float2 a[R], k[R];
+    spectrum.template load<R>(b * R, 1, lane, k);
+    in.template load<R>(b * R, 1, lane, a);
     small_transform<R, false>(a);
 #pragma unroll
-    for (int r = 0; r < R; ++r) a[r] = turned<false>(a[r], spectrum(b * R + r, lane));
+    for (int r = 0; r < R; ++r) a[r] = turned<false>(a[r], k[r]);
     small_transform<R, true>(a);
-#pragma unroll
-    for (int r = 0; r < R; ++r) out(b * R + r, lane, a[r]);
+    out.template store<R>(b * R, 1, lane, a);
   }
 }
 
@@ -213,64 +285,54 @@ __device__ __forceinline__ void with_radix(int radix, const Body& body) {
   }
 }
 
-template <bool kInverse, class In, class Out>
+template <bool kInverse, bool kTurned, class In, class Out>
 __device__ __forceinline__ void run_stage(const BlockFft& fft, int s, int q, const In& in,
                                           const Out& out) {
-  with_radix(fft.radix[s], [&](auto R) { stage_of<R(), kInverse>(fft, q, in, out); });
+  with_radix(fft.radix[s], [&](auto R) { stage_of<R(), kInverse, kTurned>(fft, q, in, out); });
 }
 
-// Elements of shared memory as a stage reads and writes them.
-struct BlockMemory {
-  const BlockFft& fft;
-  float2* x;
-  __device__ __forceinline__ float2 operator()(int e, int lane) const { return x[fft.at(e, lane)]; }
-  __device__ __forceinline__ void operator()(int e, int lane, float2 v) const {
-    x[fft.at(e, lane)] = v;
-  }
-};
-
-template <class In, class Out>
+template <bool kTurned, class In, class Out>
 __device__ __forceinline__ void forward(const BlockFft& fft, float2* shared, const In& in,
                                         const Out& out) {
   const BlockMemory memory{fft, shared};
   const int last = fft.stages - 1;
   int q = fft.N / fft.radix[0];
   if (last == 0) {
-    run_stage<false>(fft, 0, q, in, out);
+    run_stage<false, kTurned>(fft, 0, q, in, out);
     return;
   }
-  run_stage<false>(fft, 0, q, in, memory);
+  run_stage<false, kTurned>(fft, 0, q, in, memory);
   for (int s = 1; s < last; ++s) {
     __syncthreads();
     q /= fft.radix[s];
-    run_stage<false>(fft, s, q, memory, memory);
+    run_stage<false, false>(fft, s, q, memory, memory);
   }
   __syncthreads();
-  run_stage<false>(fft, last, 1, memory, out);
+  run_stage<false, false>(fft, last, 1, memory, out);
 }
 
-template <class In, class Out>
+template <bool kTurned, class In, class Out>
 __device__ __forceinline__ void inverse(const BlockFft& fft, float2* shared, const In& in,
                                         const Out& out) {
   const BlockMemory memory{fft, shared};
   const int last = fft.stages - 1;
   if (last == 0) {
-    run_stage<true>(fft, 0, 1, in, out);
+    run_stage<true, kTurned>(fft, 0, 1, in, out);
     return;
   }
-  run_stage<true>(fft, last, 1, in, memory);
+  run_stage<true, false>(fft, last, 1, in, memory);
   int q = fft.radix[last];
   for (int s = last - 1; s > 0; --s) {
     __syncthreads();
-    run_stage<true>(fft, s, q, memory, memory);
+    run_stage<true, false>(fft, s, q, memory, memory);
     q *= fft.radix[s];
   }
   __syncthreads();
-  run_stage<true>(fft, 0, q, memory, out);
+  run_stage<true, kTurned>(fft, 0, q, memory, out);
 }
 
 // There, times the spectrum, and back.
-template <class In, class Spectrum, class Out>
+template <bool kTurned, class In, class Spectrum, class Out>
 __device__ __forceinline__ void convolve(const BlockFft& fft, float2* shared, const In& in,
                                          const Spectrum& spectrum, const Out& out) {
   const BlockMemory memory{fft, shared};
@@ -280,22 +342,22 @@ __device__ __forceinline__ void convolve(const BlockFft& fft, float2* shared, co
     return;
   }
   int q = fft.N / fft.radix[0];
-  run_stage<false>(fft, 0, q, in, memory);
+  run_stage<false, kTurned>(fft, 0, q, in, memory);
   for (int s = 1; s < last; ++s) {
     __syncthreads();
     q /= fft.radix[s];
-    run_stage<false>(fft, s, q, memory, memory);
+    run_stage<false, false>(fft, s, q, memory, memory);
   }
   __syncthreads();
   with_radix(fft.radix[last], [&](auto R) { product_of<R()>(fft, memory, spectrum, memory); });
   q = fft.radix[last];
   for (int s = last - 1; s > 0; --s) {
     __syncthreads();
-    run_stage<true>(fft, s, q, memory, memory);
+    run_stage<true, false>(fft, s, q, memory, memory);
     q *= fft.radix[s];
   }
   __syncthreads();
-  run_stage<true>(fft, 0, q, memory, out);
+  run_stage<true, kTurned>(fft, 0, q, memory, out);
 }
 
 }  // namespace genossm

@@ -11,10 +11,10 @@
 namespace genossm {
 namespace {
 
-// Taps are made for so many channels at once that they stay within this, but for no fewer than the
-// long convolution takes side by side.
+// Taps are made for so many channels at once that they stay within this, but for no fewer than a
+// block of threads makes side by side.
 constexpr Index kTapFloats = Index{1} << 24;
-constexpr Index kLeastChannels = 16;
+constexpr Index kLeastChannels = 64;
 
 template <class T>
 class CudaHyena final : public CudaWhole<T> {
