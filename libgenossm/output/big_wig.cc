@@ -158,6 +158,7 @@ struct BigWig::Impl {
       if (bwAddIntervalSpanSteps(big_wig, nullptr, 0, 1, 1, &nothing, 1) == 0) {
         fail(Fault::internal, "libBigWig takes values without a contig");
       }
+      big_wig->writeBuffer->l = 0;  // not even the head of a further block
     }
     std::fflush(big_wig->URL->x.fp);
     hand_on();
