@@ -655,8 +655,7 @@ class ScoreRun {
       std::vector<float>& all = piece.reverse ? open.reverse : open.forward;
       const auto needed = static_cast<std::size_t>((piece.end - open.next_base) * columns());
       if (all.size() < needed) all.resize(needed, kNaN);
-      std::copy(values_.begin(), values_.end(),
-                all.begin() + (begin - open.next_base) * columns());
+      std::copy(values_.begin(), values_.end(), all.begin() + (begin - open.next_base) * columns());
     } else {
       write_until(open, begin);
       write(open, values_);
@@ -684,7 +683,9 @@ class ScoreRun {
       }
     }
     values_.resize(static_cast<std::size_t>(n * columns()));
-    const auto place = [&](Index r) { return values_.data() + columns() * (reverse ? n - 1 - r : r); };
+    const auto place = [&](Index r) {
+      return values_.data() + columns() * (reverse ? n - 1 - r : r);
+    };
     if (!options_.logo) {
       for (Index r = 0; r < n; ++r) {
         place(r)[0] = fresh_.logp[static_cast<std::size_t>(r)];
@@ -883,7 +884,7 @@ class ScoreRun {
   std::vector<std::int32_t> targets_;
   BaseScores fresh_;
   std::vector<float> values_;  // of the bases at hand, [n, columns()]
-  std::vector<float> rows_;  // written, but not handed over
+  std::vector<float> rows_;    // written, but not handed over
   std::string row_bases_;
   std::vector<std::int32_t> row_ids_;
   Index waiting_tokens_ = 0;

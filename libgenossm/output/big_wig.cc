@@ -36,7 +36,7 @@ struct Stream {
   int descriptor = -1;
   off64_t at = 0;
   int error = 0;
-  bool holds = false;   // what is written goes to `held`
+  bool holds = false;  // what is written goes to `held`
   std::string held;
 };
 
@@ -82,7 +82,8 @@ int seek_stream(void* cookie, off64_t* offset, int whence) {
 
 struct BigWig::Impl {
   Impl(const OutputRequest& request, const std::vector<std::pair<std::string, Index>>& all)
-      : file(request.path, request.force), zoom(file.temporary() + "-zoom", request.path, request.threads),
+      : file(request.path, request.force),
+        zoom(file.temporary() + "-zoom", request.path, request.threads),
         packed(request.threads, zlib_packed) {
     for (const auto& [name, length] : all) {
       if (length > std::numeric_limits<std::uint32_t>::max()) {

@@ -73,7 +73,7 @@ class BigWigZoom {
   std::vector<Level> levels_;
   PackedBlocks packed_;
   std::deque<std::pair<std::size_t, std::size_t>> unplaced_;  // level and block, in their order
-  std::uint32_t contig_ = 0, length_ = 0;  // of the last value
+  std::uint32_t contig_ = 0, length_ = 0;                     // of the last value
 };
 
 }  // namespace genossm

@@ -14,7 +14,8 @@ namespace genossm {
 
 class TextFile {
  public:
-  // `compressed`: as BGZF, in the blocks that bgzip makes, by so many threads. Throws Fault::output.
+  // `compressed`: as BGZF, in the blocks that bgzip makes, by so many threads. Throws
+  // Fault::output.
   TextFile(const std::string& path, bool force, bool compressed, int threads = 1);
 
   void write(std::string_view text);
