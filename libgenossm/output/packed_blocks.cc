@@ -2,21 +2,24 @@
 
 #include <zlib.h>
 
+#include <algorithm>
+
 #include "kernels/core/error.h"
 
 namespace genossm {
 namespace {
 
 // Blocks take about as long as one another; the more there are, the less the threads wait for the
-// last.
-constexpr std::size_t kBlocksOfThread = 4;
+// last. With 64 KiB a block and as much when packed, what waits stays below 16 MiB.
+constexpr std::size_t kBlocksOfThread = 4, kMost = 128;
 
 }  // namespace
 
 PackedBlocks::PackedBlocks(int threads, Pack pack)
     : cpu_(threads),
       pack_(std::move(pack)),
-      most_(threads > 1 ? kBlocksOfThread * static_cast<std::size_t>(threads) : 1) {}
+      most_(threads > 1 ? std::min(kMost, kBlocksOfThread * static_cast<std::size_t>(threads))
+                        : 1) {}
 
 void PackedBlocks::add(std::string_view block, const Put& put) {
   if (waiting_.size() == count_) waiting_.emplace_back();
