@@ -282,7 +282,7 @@ TEST(StripedPresets, CudaRefusesWhatDoesNotFit) {
   auto cuda = open_cuda();
   if (!cuda) GTEST_SKIP() << kNoGpu;
   if constexpr (build::has_cuda) {
-    if (as_cuda(*cuda)->total_memory() > Index{160'000'000'000}) GTEST_SKIP() << "it might fit";
+    if (as_cuda(*cuda)->total_memory() > Index{100'000'000'000}) GTEST_SKIP() << "it might fit";
   }
   try {
     Model::make(sketch_spec(*preset_config("evo2_40b_base")), {&*cuda, Precision::fp32});
