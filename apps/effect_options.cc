@@ -41,6 +41,9 @@ void EffectFlags::add(CLI::App& app) {
   app.add_option(
       "--alphabet", alphabet,
       "llr: acgt (probabilities over the four bases) or full [the model's, mostly acgt]");
+  app.add_option("--bos", bos,
+                 "llr, next: on or off: a token for the beginning of the text before every window, "
+                 "as in score [the published way: on for Evo 1, else off]");
   app.add_option("--strand", strand,
                  "fwd, rc or avg [masked: avg for models that do not share strands; else fwd]; "
                  "embdist: both or fwd [both; causal models: fwd]");
@@ -79,6 +82,10 @@ EffectOptions EffectFlags::options(const ModelOptions& model, const OpenedModel&
   if (!alphabet.empty() && alphabet != "acgt" && alphabet != "full") {
     fail(Fault::usage, "--alphabet '" + alphabet + "' is none of acgt, full");
   }
+  if (!bos.empty() && bos != "on" && bos != "off") {
+    fail(Fault::usage, "--bos '" + bos + "' is none of on, off");
+  }
+  if (!bos.empty()) out.bos = bos == "on";
   out.full_alphabet = alphabet.empty() ? !opened.alphabet_acgt : alphabet == "full";
   return out;
 }

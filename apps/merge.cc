@@ -5,6 +5,7 @@
 
 #include "apps/commands.h"
 #include "apps/shared_options.h"
+#include "kernels/core/cpu.h"
 
 namespace genossm {
 namespace {
@@ -14,7 +15,8 @@ struct Options {
   bool quiet = false;
 };
 
-void run(const Options& options) {
+void run(Options& options) {
+  options.job.output.threads = available_threads();
   const MergeReport done = merge(options.job);
   if (options.quiet) return;
   std::cerr << "merge: " << done.parts << (done.parts == 1 ? " part, " : " parts, ") << done.type

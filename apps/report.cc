@@ -54,7 +54,8 @@ std::string plan_text(const Plan& plan) {
          (plan.cuda ? "\ndevice memory for a batch " + mebibytes(plan.device_bytes) + ", free " +
                           mebibytes(plan.device_free)
                     : "") +
-         (plan.history_bytes > 0 ? "\nkeys and values " + mebibytes(plan.history_bytes) + " a lane"
+         (plan.history_bytes > 0 ? "\nkeys and values " + mebibytes(plan.history_bytes) +
+                                       (plan.cuda ? " of that" : " a lane")
                                  : "") +
          "\nmemory for each lane " + mebibytes(plan.lane_bytes) + "\npeak memory " +
          mebibytes(plan.peak_bytes);

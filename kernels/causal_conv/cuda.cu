@@ -22,7 +22,7 @@ struct Strips {
   int taps = 0;  // W
 };
 
-// The kernels are made for W taps and serve fewer: the first `unused` ones are then left out.
+// Those of 8 taps serve fewer, too: the first `unused` ones are then left out.
 template <class T, int V, int W>
 struct Taps {
   float w[W][V], bias[V];
@@ -48,7 +48,7 @@ template <class T, int V, int W, bool kForward, bool kReverse>
 __global__ void __launch_bounds__(kThreads) conv_kernel(Strips<T> strips) {
   const auto& op = strips.op;
   const Index D = op.x.extent[1];
-  const int unused = W == 4 ? 0 : W - strips.taps;
+  const int unused = W == 8 ? W - strips.taps : 0;
   const int lanes = static_cast<int>((D + V - 1) / V);
   // A block's threads are dealt over channels first, then over strips.
   const Index flat = static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x;
@@ -239,6 +239,8 @@ void run_strips(Cuda& cuda, Strips<T>& strips, Index count) {
   }
   if (fits && strips.taps == 4) {
     start<T, V, 4>(cuda, strips, count);
+  } else if (fits && strips.taps == 3) {
+    start<T, V, 3>(cuda, strips, count);
   } else {
     start<T, 1, 8>(cuda, strips, count);
   }

@@ -37,6 +37,7 @@ Cuda::Cuda(int index) : impl_(std::make_unique<Impl>()) {
   ok(cudaSetDevice(index));
   ok(cudaStreamCreateWithFlags(&impl_->stream, cudaStreamNonBlocking));
   for (cudaEvent_t& mark : impl_->marks) ok(cudaEventCreate(&mark));
+  ok(cudaEventCreateWithFlags(&impl_->reached, cudaEventDisableTiming));
 }
 
 Cuda::~Cuda() {
@@ -44,6 +45,7 @@ Cuda::~Cuda() {
   cudaSetDevice(impl_->index);
   cudaStreamSynchronize(impl_->stream);
   for (cudaEvent_t mark : impl_->marks) cudaEventDestroy(mark);
+  cudaEventDestroy(impl_->reached);
   cudaStreamDestroy(impl_->stream);
 }
 Cuda::Cuda(Cuda&&) noexcept = default;
@@ -116,6 +118,20 @@ double Cuda::milliseconds(int from_slot, int to_slot) {
   float ms = 0;
   ok(cudaEventElapsedTime(&ms, impl_->marks[from_slot], impl_->marks[to_slot]));
   return static_cast<double>(ms);
+}
+
+void Cuda::follow(const Cuda& other) {
+  ok(cudaEventRecord(other.impl_->reached, other.impl_->stream));
+  ok(cudaStreamWaitEvent(impl_->stream, other.impl_->reached, 0));
+}
+
+Cuda& Cuda::beside() {
+  if (!impl_->beside) {
+    impl_->beside = std::make_unique<Cuda>(impl_->index);
+    impl_->beside->impl_->allowance = impl_->allowance;
+  }
+  impl_->beside->impl_->blas = impl_->blas;  // one library with one choice of routines
+  return *impl_->beside;
 }
 
 void* Cuda::scratch(Index bytes) {

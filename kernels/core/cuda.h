@@ -50,6 +50,12 @@ class Cuda {
   void wait_for(int slot);
   double milliseconds(int from_slot, int to_slot);  // both marks passed
 
+  // What is asked of this one from now on begins after all that `other` was asked for so far.
+  void follow(const Cuda& other);
+  // A second stream of the same GPU, for work that may run beside this one's; follow() puts the two
+  // in order. Its memory counts with this one's.
+  Cuda& beside();
+
   // Memory for one op's intermediate results, valid until the next op; grows when it must.
   // Throws Fault::memory.
   void* scratch(Index bytes);

@@ -1,8 +1,7 @@
-#include "kernels/core/cuda_bytes.h"
-
 #include <string>
 
 #include "kernels/core/cuda/impl.h"
+#include "kernels/core/cuda_bytes.h"
 
 namespace genossm {
 namespace {
@@ -32,9 +31,7 @@ CudaBytes::CudaBytes(int gpu, Index size) : gpu_(gpu) {
              }};
 }
 
-void CudaBytes::copy_from(const CudaBytes& other, Index n) {
-  copy(gpu_, data(), other.data(), n);
-}
+void CudaBytes::copy_from(const CudaBytes& other, Index n) { copy(gpu_, data(), other.data(), n); }
 void CudaBytes::copy_in(const std::byte* host, Index n) { copy(gpu_, data(), host, n); }
 void CudaBytes::copy_out(std::byte* host, Index n) const { copy(gpu_, host, data(), n); }
 

@@ -45,9 +45,8 @@ class SequenceTable {
   }
   // Valid until assign().
   Sequences view() const {
-    return {{rows_.data(), {count_}},
-            {of_segment_.data(), {segments_}},
-            {on_host_.data(), {count_}}};
+    return {
+        {rows_.data(), {count_}}, {of_segment_.data(), {segments_}}, {on_host_.data(), {count_}}};
   }
   Index bytes() const { return rows_.bytes() + of_segment_.bytes(); }
 

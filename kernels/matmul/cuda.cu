@@ -293,7 +293,8 @@ void convert(Cuda& cuda, View<const float, 2> x, bf16* y, Index ld) {
   ok_launch();
 }
 
-// y (+)= factor * x W^T + bias. `bias_memory`: of [N] bf16, where the op's scratch memory is in use.
+// y (+)= factor * x W^T + bias. `bias_memory`: of [N] bf16, where the op's scratch memory is in
+// use.
 template <class X, class Y>
 void multiply(Cuda& cuda, const CudaMatmul& weight, View<const X, 2> x, View<const float, 1> bias,
               bool accumulate, View<Y, 2> y, float factor = 1, bf16* bias_memory = nullptr) {

@@ -131,7 +131,8 @@ MatmulWeight MatmulWeight::pack_e4m3(Device& device, const StoredMatrix& w, Fp8S
   auto impl = std::make_shared<Impl>();
   impl->fp8 = scales;
   if constexpr (build::has_cuda) {
-    if (Cuda* cuda = as_cuda(device)) impl->cuda = pack_for_cuda(*cuda, all, Precision::bf16, scales);
+    if (Cuda* cuda = as_cuda(device))
+      impl->cuda = pack_for_cuda(*cuda, all, Precision::bf16, scales);
   }
   if (std::holds_alternative<Cpu>(device)) {
     impl->cpu = pack_for_cpu(all, Precision::fp32, WeightForm::e4m3, scales);

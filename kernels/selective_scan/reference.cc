@@ -12,10 +12,9 @@ namespace {
 double silu(double v) { return v / (1 + std::exp(-v)); }
 double softplus(double v) { return v > 20 ? v : std::log1p(std::exp(v)); }
 
-}  // namespace
-
+// All but the carry.
 template <class T>
-void check(const BasicSelectiveScan<T>& op) {
+void check_rows(const BasicSelectiveScan<T>& op) {
   const auto [L, D] = op.u.extent;
   const Index N = op.A.extent[0], G = op.B.extent[1];
   if (N < 1) fail(Fault::shape, "selective_scan: no states, want at least 1");
@@ -26,7 +25,6 @@ void check(const BasicSelectiveScan<T>& op) {
   want_shape("selective_scan", "C", op.C, {L, G, N});
   want_shape_or_empty("selective_scan", "skip", op.skip, {D});
   want_shape_or_empty("selective_scan", "z", op.z, {L, D});
-  want_shape("selective_scan", "h", op.h, {N, D});
   want_shape("selective_scan", "y", op.y, {L, D});
   if (G < 1 || D % G != 0) {
     fail(Fault::shape, "selective_scan: " + std::to_string(D) + " channels in " +
@@ -34,26 +32,22 @@ void check(const BasicSelectiveScan<T>& op) {
   }
 }
 
+}  // namespace
+
+template <class T>
+void check(const BasicSelectiveScan<T>& op) {
+  check_rows(op);
+  want_shape("selective_scan", "h", op.h, {op.A.extent[0], op.u.extent[1]});
+}
+
 template void check(const BasicSelectiveScan<float>&);
 template void check(const BasicSelectiveScan<bf16>&);
 
 template <class T>
-void check(const SelectiveScanSet<T>& op) {
-  const auto [R, D] = op.y.extent;
-  want_shape_or_empty("selective_scan", "z", op.z, {R, D});
-  for (const auto* direction : {&op.forward, &op.reverse}) {
-    if (direction->u.empty()) continue;
-    const Index N = direction->A.extent[0], G = direction->B.extent[1];
-    want_shape("selective_scan", "u", direction->u, {R, D});
-    want_shape("selective_scan", "dt", direction->dt, {R, D});
-    want_shape_or_empty("selective_scan", "dt_bias", direction->dt_bias, {D});
-    want_shape("selective_scan", "A", direction->A, {N, D});
-    want_shape("selective_scan", "B", direction->B, {R, G, N});
-    want_shape("selective_scan", "C", direction->C, {R, G, N});
-    want_shape_or_empty("selective_scan", "skip", direction->skip, {D});
-    require(N >= 1 && G >= 1 && D % G == 0, Fault::shape,
-            "selective_scan: states or groups that do not fit the channels");
-  }
+void check(const SelectiveScanSet<T>& set) {
+  check_rows(set.op);
+  require(set.states == nullptr || !set.reverse, Fault::shape,
+          "selective_scan: states of a reverse direction");
 }
 template void check(const SelectiveScanSet<float>&);
 template void check(const SelectiveScanSet<bf16>&);

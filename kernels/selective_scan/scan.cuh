@@ -27,8 +27,8 @@ enum class ScanJoin {
 
 template <class T>
 struct Scan {
-  ScanInput<T> input[2];  // forward, reverse
-  const T* z = nullptr;   // null: no gate
+  ScanInput<T> in;
+  const T* z = nullptr;  // null: no gate
   T* y = nullptr;
   Index z_stride = 0, y_stride = 0;
   int D = 0, N = 0, G = 1;
@@ -43,18 +43,18 @@ struct Scan {
   // The carry from outside: that of a table lies at states + sequence.state, [N, D].
   float* states = nullptr;
   Index state_stride = 0;
-  // Between the phases: [direction][segment][N][D], first the state at the end of a segment that
-  // began with zeros, after the carry the state at its start; and the sum of its steps, [..][D].
+  // Between the phases: [segment][N][D], first the state at the end of a segment that began with
+  // zeros, after the carry the state at its start; and the sum of its steps, [segment][D].
   float *S = nullptr, *sums = nullptr;
 
   __device__ SequenceRows sequence_of(Index segment) const {
     return table ? sequences.rows.data[sequences.of_segment.data[segment]] : one;
   }
   // What a sequence's last segment leaves behind matters only where the sequence goes on.
-  __device__ bool end_is_used(Index segment, int direction) const {
+  __device__ bool end_is_used(Index segment) const {
     const SequenceRows s = sequence_of(segment);
     const bool last = (segment - s.first_segment + 1) * kCudaSegment >= s.end - s.begin;
-    return !last || (states != nullptr && direction == 0 && s.state >= 0);
+    return !last || (states != nullptr && s.state >= 0);
   }
 };
 
@@ -70,7 +70,8 @@ struct SegmentRows {
 };
 
 template <class T>
-__device__ __forceinline__ SegmentRows segment_rows(const Scan<T>& scan, Index segment, int sign) {
+__device__ __forceinline__ SegmentRows segment_rows(const Scan<T>& scan, Index segment) {
+  const int sign = scan.in.sign;
   const SequenceRows s = scan.sequence_of(segment);
   const Index L = s.end - s.begin, t0 = (segment - s.first_segment) * kCudaSegment;
   const int tokens = static_cast<int>(L - t0 < kCudaSegment ? L - t0 : kCudaSegment);
@@ -154,14 +155,14 @@ Index scan_places(const Cuda& cuda);
 
 // The phases for 16 states, one group; scan_ends.cu and scan_outputs.cu.
 template <class T>
-void scan_ends(Cuda& cuda, const Scan<T>& scan, int directions);
+void scan_ends(Cuda& cuda, const Scan<T>& scan);
 template <class T>
-void scan_outputs(Cuda& cuda, const Scan<T>& scan, int direction, ScanJoin join);
+void scan_outputs(Cuda& cuda, const Scan<T>& scan, ScanJoin join);
 // Any states, groups and alignment; scan_any.cu.
 template <class T>
-void scan_any_ends(Cuda& cuda, const Scan<T>& scan, int directions);
+void scan_any_ends(Cuda& cuda, const Scan<T>& scan);
 template <class T>
-void scan_any_outputs(Cuda& cuda, const Scan<T>& scan, int direction, ScanJoin join);
+void scan_any_outputs(Cuda& cuda, const Scan<T>& scan, ScanJoin join);
 
 // Eight of the sixteen values of B or C of one token, as they come from memory.
 template <class T>

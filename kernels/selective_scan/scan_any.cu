@@ -9,18 +9,16 @@ constexpr int kThreads = 64;
 
 template <class T, int kStates, bool kOutputs>
 __global__ void __launch_bounds__(kThreads)
-    any_kernel(Scan<T> scan, int direction, ScanJoin join, int blocks_a_segment) {
+    any_kernel(Scan<T> scan, ScanJoin join, int blocks_a_segment) {
   constexpr int kUnroll = kStates <= 16 ? kStates : 1;
   const Index segment = blockIdx.x / blocks_a_segment;
   const int c =
       static_cast<int>(blockIdx.x % blocks_a_segment) * kThreads + static_cast<int>(threadIdx.x);
   if (c >= scan.D) return;
-  if constexpr (!kOutputs) direction = static_cast<int>(blockIdx.y);
-  const ScanInput<T>& in = scan.input[direction];
-  const SegmentRows rows = segment_rows(scan, segment, in.sign);
+  const ScanInput<T>& in = scan.in;
+  const SegmentRows rows = segment_rows(scan, segment);
   const Index group = c / (scan.D / scan.G);
-  const Index at = static_cast<Index>(direction) * scan.segments + segment;
-  float* S = scan.S + at * scan.N * scan.D + c;
+  float* S = scan.S + segment * scan.N * scan.D + c;
   float A[kStates], h[kStates];
 #pragma unroll(kUnroll)
   for (int n = 0; n < kStates; ++n) {
@@ -56,7 +54,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
   if constexpr (!kOutputs) {
-    scan.sums[at * scan.D + c] = sum;
+    scan.sums[segment * scan.D + c] = sum;
 #pragma unroll(kUnroll)
     for (int n = 0; n < kStates; ++n) {
       if (n < scan.N) S[static_cast<Index>(n) * scan.D] = h[n];
@@ -65,18 +63,15 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T, bool kOutputs>
-void start(Cuda& cuda, const Scan<T>& scan, int direction, int directions, ScanJoin join) {
+void start(Cuda& cuda, const Scan<T>& scan, ScanJoin join) {
   const int blocks = static_cast<int>(div_up(scan.D, kThreads));
-  const dim3 grid(static_cast<unsigned>(scan.segments * blocks), static_cast<unsigned>(directions));
+  const auto grid = static_cast<unsigned>(scan.segments * blocks);
   if (scan.N <= 16) {
-    any_kernel<T, 16, kOutputs>
-        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
+    any_kernel<T, 16, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
   } else if (scan.N <= 64) {
-    any_kernel<T, 64, kOutputs>
-        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
+    any_kernel<T, 64, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
   } else if (scan.N <= 256) {
-    any_kernel<T, 256, kOutputs>
-        <<<grid, kThreads, 0, stream_of(cuda)>>>(scan, direction, join, blocks);
+    any_kernel<T, 256, kOutputs><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, join, blocks);
   } else {
     fail(Fault::shape,
          "selective_scan: " + std::to_string(scan.N) + " states, want at most 256 on Cuda");
@@ -87,16 +82,16 @@ void start(Cuda& cuda, const Scan<T>& scan, int direction, int directions, ScanJ
 }  // namespace
 
 template <class T>
-void scan_any_ends(Cuda& cuda, const Scan<T>& scan, int directions) {
-  start<T, false>(cuda, scan, 0, directions, ScanJoin::set);
+void scan_any_ends(Cuda& cuda, const Scan<T>& scan) {
+  start<T, false>(cuda, scan, ScanJoin::set);
 }
 template <class T>
-void scan_any_outputs(Cuda& cuda, const Scan<T>& scan, int direction, ScanJoin join) {
-  start<T, true>(cuda, scan, direction, 1, join);
+void scan_any_outputs(Cuda& cuda, const Scan<T>& scan, ScanJoin join) {
+  start<T, true>(cuda, scan, join);
 }
-template void scan_any_ends(Cuda&, const Scan<float>&, int);
-template void scan_any_ends(Cuda&, const Scan<bf16>&, int);
-template void scan_any_outputs(Cuda&, const Scan<float>&, int, ScanJoin);
-template void scan_any_outputs(Cuda&, const Scan<bf16>&, int, ScanJoin);
+template void scan_any_ends(Cuda&, const Scan<float>&);
+template void scan_any_ends(Cuda&, const Scan<bf16>&);
+template void scan_any_outputs(Cuda&, const Scan<float>&, ScanJoin);
+template void scan_any_outputs(Cuda&, const Scan<bf16>&, ScanJoin);
 
 }  // namespace genossm

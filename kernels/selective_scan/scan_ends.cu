@@ -94,9 +94,9 @@ __global__ void __launch_bounds__(kThreads, 8) ends_kernel(Scan<T> scan, int blo
   const int channel = static_cast<int>(blockIdx.x % blocks_a_segment) * kScanWidth + tid * 2;
   const bool mine = channel < scan.D;
   const int c = mine ? channel : scan.D - 2;
-  const ScanInput<T>& in = scan.input[blockIdx.y];
-  const SegmentRows rows = segment_rows(scan, segment, in.sign);
-  if (!scan.end_is_used(segment, static_cast<int>(blockIdx.y))) return;
+  const ScanInput<T>& in = scan.in;
+  const SegmentRows rows = segment_rows(scan, segment);
+  if (!scan.end_is_used(segment)) return;
 
   Mine ends;
   ends.fetched = fetched;
@@ -162,11 +162,11 @@ __global__ void __launch_bounds__(kThreads, 8) ends_kernel(Scan<T> scan, int blo
     }
   }
   if (!mine) return;
-  const Index at = static_cast<Index>(blockIdx.y) * scan.segments + segment;
-  *reinterpret_cast<float2*>(&scan.sums[at * scan.D + c]) = make_float2(ends.sum[0], ends.sum[1]);
+  *reinterpret_cast<float2*>(&scan.sums[segment * scan.D + c]) =
+      make_float2(ends.sum[0], ends.sum[1]);
 #pragma unroll
   for (int n = 0; n < kScanStates; ++n) {
-    *reinterpret_cast<float2*>(&scan.S[(at * kScanStates + n) * scan.D + c]) =
+    *reinterpret_cast<float2*>(&scan.S[(segment * kScanStates + n) * scan.D + c]) =
         make_float2(ends.h[0][n], ends.h[1][n]);
   }
 }
@@ -174,9 +174,9 @@ __global__ void __launch_bounds__(kThreads, 8) ends_kernel(Scan<T> scan, int blo
 }  // namespace
 
 template <class T>
-void scan_ends(Cuda& cuda, const Scan<T>& scan, int directions) {
+void scan_ends(Cuda& cuda, const Scan<T>& scan) {
   const int blocks = static_cast<int>(div_up(scan.D, kScanWidth));
-  const dim3 grid(static_cast<unsigned>(scan.segments * blocks), static_cast<unsigned>(directions));
+  const auto grid = static_cast<unsigned>(scan.segments * blocks);
   if (scan.softplus) {
     ends_kernel<T, true><<<grid, kThreads, 0, stream_of(cuda)>>>(scan, blocks);
   } else {
@@ -184,7 +184,7 @@ void scan_ends(Cuda& cuda, const Scan<T>& scan, int directions) {
   }
   ok_launch();
 }
-template void scan_ends(Cuda&, const Scan<float>&, int);
-template void scan_ends(Cuda&, const Scan<bf16>&, int);
+template void scan_ends(Cuda&, const Scan<float>&);
+template void scan_ends(Cuda&, const Scan<bf16>&);
 
 }  // namespace genossm

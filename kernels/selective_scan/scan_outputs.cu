@@ -7,7 +7,7 @@ namespace {
 
 template <class T, bool kSoftplus, bool kGate, ScanJoin kJoin, int kChannels>
 __global__ void __launch_bounds__(kScanWidth / kChannels, kChannels == 2 ? 8 : 4)
-    outputs_kernel(Scan<T> scan, int direction, int blocks_a_segment) {
+    outputs_kernel(Scan<T> scan, int blocks_a_segment) {
   // Inputs come some tokens ahead into a pair's own places in shared memory, which costs no
   // registers and needs no barrier.
   constexpr int kGroup = sizeof(T) == 2 ? 8 : 4;  // tokens that are fetched together
@@ -24,15 +24,14 @@ __global__ void __launch_bounds__(kScanWidth / kChannels, kChannels == 2 ? 8 : 4
   const int channel = static_cast<int>(blockIdx.x % blocks_a_segment) * kScanWidth + pair * 2;
   const bool mine = channel < scan.D;
   const int c = mine ? channel : scan.D - 2;
-  const ScanInput<T>& in = scan.input[direction];
-  const SegmentRows rows = segment_rows(scan, segment, in.sign);
+  const ScanInput<T>& in = scan.in;
+  const SegmentRows rows = segment_rows(scan, segment);
 
   float A[kChannels][kScanStates], h[kChannels][kScanStates], bias[kChannels], skip[kChannels];
-  const Index at = static_cast<Index>(direction) * scan.segments + segment;
 #pragma unroll
   for (int n = 0; n < kScanStates; ++n) {
     float start[kChannels];
-    share.read(&scan.S[(at * kScanStates + n) * scan.D + c], start);
+    share.read(&scan.S[(segment * kScanStates + n) * scan.D + c], start);
 #pragma unroll
     for (int k = 0; k < kChannels; ++k) h[k][n] = start[k];
   }
@@ -159,45 +158,44 @@ __global__ void __launch_bounds__(kScanWidth / kChannels, kChannels == 2 ? 8 : 4
 }
 
 template <class T, bool kSoftplus, bool kGate, ScanJoin kJoin>
-void start(Cuda& cuda, const Scan<T>& scan, int direction) {
+void start(Cuda& cuda, const Scan<T>& scan) {
   const int blocks = static_cast<int>(div_up(scan.D, kScanWidth));
   const Index all = scan.segments * blocks;
   if (2 * all <= scan_places(cuda)) {
     outputs_kernel<T, kSoftplus, kGate, kJoin, 1>
-        <<<static_cast<unsigned>(all), kScanWidth, 0, stream_of(cuda)>>>(scan, direction, blocks);
+        <<<static_cast<unsigned>(all), kScanWidth, 0, stream_of(cuda)>>>(scan, blocks);
   } else {
     outputs_kernel<T, kSoftplus, kGate, kJoin, 2>
-        <<<static_cast<unsigned>(all), kScanWidth / 2, 0, stream_of(cuda)>>>(scan, direction,
-                                                                             blocks);
+        <<<static_cast<unsigned>(all), kScanWidth / 2, 0, stream_of(cuda)>>>(scan, blocks);
   }
   ok_launch();
 }
 
 template <class T, bool kSoftplus, bool kGate>
-void start(Cuda& cuda, const Scan<T>& scan, int direction, ScanJoin join) {
+void start(Cuda& cuda, const Scan<T>& scan, ScanJoin join) {
   switch (join) {
     case ScanJoin::set:
-      return start<T, kSoftplus, kGate, ScanJoin::set>(cuda, scan, direction);
+      return start<T, kSoftplus, kGate, ScanJoin::set>(cuda, scan);
     case ScanJoin::add:
-      return start<T, kSoftplus, kGate, ScanJoin::add>(cuda, scan, direction);
+      return start<T, kSoftplus, kGate, ScanJoin::add>(cuda, scan);
     case ScanJoin::sum_first:
-      return start<T, kSoftplus, kGate, ScanJoin::sum_first>(cuda, scan, direction);
+      return start<T, kSoftplus, kGate, ScanJoin::sum_first>(cuda, scan);
   }
 }
 
 }  // namespace
 
 template <class T>
-void scan_outputs(Cuda& cuda, const Scan<T>& scan, int direction, ScanJoin join) {
+void scan_outputs(Cuda& cuda, const Scan<T>& scan, ScanJoin join) {
   if (scan.softplus) {
-    scan.z != nullptr ? start<T, true, true>(cuda, scan, direction, join)
-                      : start<T, true, false>(cuda, scan, direction, join);
+    scan.z != nullptr ? start<T, true, true>(cuda, scan, join)
+                      : start<T, true, false>(cuda, scan, join);
   } else {
-    scan.z != nullptr ? start<T, false, true>(cuda, scan, direction, join)
-                      : start<T, false, false>(cuda, scan, direction, join);
+    scan.z != nullptr ? start<T, false, true>(cuda, scan, join)
+                      : start<T, false, false>(cuda, scan, join);
   }
 }
-template void scan_outputs(Cuda&, const Scan<float>&, int, ScanJoin);
-template void scan_outputs(Cuda&, const Scan<bf16>&, int, ScanJoin);
+template void scan_outputs(Cuda&, const Scan<float>&, ScanJoin);
+template void scan_outputs(Cuda&, const Scan<bf16>&, ScanJoin);
 
 }  // namespace genossm

@@ -42,25 +42,16 @@ struct BasicSelectiveScan {
 };
 using SelectiveScan = BasicSelectiveScan<float>;
 
-// Cuda only: many sequences in the rows of one matrix, in one direction or in both, in one set of
-// launches. With both: y = (forward + reverse) * silu(z); y must be the memory of neither u.
+// Cuda only: many sequences in the rows of one matrix, all in one direction.
 template <class T>
 struct SelectiveScanSet {
-  struct Direction {
-    View<const T, 2> u;            // [R, D]  empty: this direction is not wanted
-    View<const T, 2> dt;           // [R, D]
-    View<const float, 1> dt_bias;  // [D]  empty: none
-    View<const float, 2> A;        // [N, D]
-    View<const T, 3> B, C;         // [R, G, N]
-    View<const float, 1> skip;     // [D]  empty: none
-  };
-  Direction forward, reverse;
-  bool softplus = true;  // false: dt is the step itself, or with dt_bias what is to be added to it
-  View<const T, 2> z;    // [R, D]  empty: no gate
+  BasicSelectiveScan<T> op;  // views of all rows; h is left out
+  bool reverse = false;
   Sequences sequences;
   // The h of a sequence lies at states + its state, [N, D]; forward direction only.
   float* states = nullptr;
-  View<T, 2> y;  // [R, D]
+  // What y holds before comes from work asked of this Cuda so far, for which the outputs wait.
+  const Cuda* after = nullptr;
 };
 
 template <class T>

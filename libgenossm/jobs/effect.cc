@@ -61,6 +61,13 @@ Index paced_block(const OpenedModel& model, const EffectOptions& options, Index 
                            16'384);
 }
 
+void encode_window(const Tokenizer& tokenizer, bool bos, std::string_view bases, Index begin,
+                   Index at, std::span<std::int32_t> out) {
+  const auto first = static_cast<std::size_t>(at - begin);
+  tokenizer.encode(bases.substr(first, out.size()), out);
+  if (bos && at == 0 && !out.empty()) out[0] = *tokenizer.bos();
+}
+
 std::vector<bool> strands_of(StrandMode mode) {
   switch (mode) {
     case StrandMode::forward:
@@ -114,17 +121,25 @@ std::unique_ptr<EffectScorer> EffectScorer::make(const OpenedModel& model, Devic
   if (!causal_score && options.grid > 0) {
     fail(Fault::usage, "--grid applies to --score llr and next");
   }
+  if (!causal_score && options.bos.has_value()) {
+    fail(Fault::usage, "--bos applies to --score llr and next");
+  }
+  if (options.bos.value_or(false) && !model.tokenizer->bos()) {
+    fail(Fault::usage, "--bos on: " + model.name + " has no token for the beginning of a text");
+  }
+  EffectOptions chosen = options;
+  chosen.bos = causal_score && options.bos.value_or(model.scores_bos);
   switch (score) {
     case EffectScore::masked:
-      return make_masked_effect(model, device, text, options);
+      return make_masked_effect(model, device, text, chosen);
     case EffectScore::llr:
-      return make_llr_effect(model, device, text, options);
+      return make_llr_effect(model, device, text, chosen);
     case EffectScore::next:
-      return make_next_effect(model, device, text, options);
+      return make_next_effect(model, device, text, chosen);
     case EffectScore::embdist:
       break;
   }
-  return make_embdist_effect(model, device, text, options);
+  return make_embdist_effect(model, device, text, chosen);
 }
 
 }  // namespace genossm

@@ -33,6 +33,9 @@ struct EffectOptions {
   bool reuse = true;  // llr: false computes both windows of every allele whole
   double settle = 0;  // llr: see BranchOptions
   bool full_alphabet = false;
+  // llr, next: a window begins with the tokenizer's bos(), which predicts its first base; none: as
+  // the model was published to be scored.
+  std::optional<bool> bos;
 };
 
 inline constexpr float kNoScore = std::numeric_limits<float>::quiet_NaN();
@@ -102,6 +105,12 @@ Index effect_window(const OpenedModel& model, const EffectOptions& options);
 // models: 2^23 or 2^16 tokens, but no fewer than one for each thread. `tokens`: what one allele
 // takes.
 Index paced_block(const OpenedModel& model, const EffectOptions& options, Index tokens);
+// Letters of a window after each other, behind bos() where that is put before it: `at` and what
+// follows are places among all of these. `bases`: the letters from place `begin` on, the one that
+// stands for bos() included.
+inline constexpr char kBosLetter = '^';
+void encode_window(const Tokenizer& tokenizer, bool bos, std::string_view bases, Index begin,
+                   Index at, std::span<std::int32_t> out);
 // The strands to be read, forward first. Fault::usage for both.
 std::vector<bool> strands_of(StrandMode mode);  // true: reverse
 

@@ -56,7 +56,7 @@ class EmbedRun {
     if (journal) go_on(*journal());
     for (Index number = 0; more; ++number) {
       add(sequence, number);
-      if (waiting_tokens_ >= executor_.plan().wave_tokens) flush();
+      if (waiting_tokens_ >= patience()) flush();
       more = source.next(sequence);
     }
     flush();
@@ -325,16 +325,29 @@ class EmbedRun {
     ++waiting_.back().windows_left;
     units_.push_back(std::move(unit));
     // A long record does not wait for its last window, unless its sum is made where it is computed.
-    const bool summed = as_cuda(device_) != nullptr && !per_base() && !bins() && pooling_.sums();
-    if (waiting_tokens_ >= executor_.plan().wave_tokens && !summed) flush();
+    if (waiting_tokens_ >= patience() && (bins() || !sums_there())) flush();
+  }
+
+  // Whether sums are made where the rows are computed, if there is room for them.
+  bool sums_there() const { return as_cuda(device_) != nullptr && !per_base() && pooling_.sums(); }
+
+  // Tokens that wait for each other: a wave; several where but a row a bin comes back from them.
+  Index patience() const {
+    constexpr Index kSums = Index{1} << 23, kWaves = 16;
+    const Index wave = executor_.plan().wave_tokens;
+    if (!bins() || !sums_there()) return wave;
+    const Index of_wave = (wave / options_.bin + 1) * executor_.columns();
+    return wave * std::clamp<Index>(kSums / of_wave, 1, kWaves);
   }
 
   void flush() {
     const bool whole = std::all_of(waiting_.begin(), waiting_.end(), [](const Pending& record) {
       return record.all_queued && record.done == 0 && record.until == record.rows;
     });
-    if (whole && !per_base() && !bins() && pooling_.sums() &&
-        executor_.reduces(units_, static_cast<Index>(waiting_.size()))) {
+    if (bins() && sums_there()) {
+      flush_binned();
+    } else if (whole && sums_there() &&
+               executor_.reduces(units_, static_cast<Index>(waiting_.size()))) {
       flush_reduced();
     } else {
       flush_rows();
@@ -347,29 +360,97 @@ class EmbedRun {
 
   // The records' sums come from where their rows were computed.
   void flush_reduced() {
-    const Index columns = executor_.columns(), records = static_cast<Index>(waiting_.size());
-    std::vector<Index> record_of;
-    for (std::size_t r = 0; r < waiting_.size(); ++r) {
-      record_of.insert(record_of.end(), static_cast<std::size_t>(waiting_[r].windows_left),
-                       static_cast<Index>(r));
+    const auto records = static_cast<Index>(waiting_.size());
+    std::vector<Stretch> stretches;
+    for (Index r = 0; r < records; ++r) {
+      for (Index w = 0; w < waiting_[static_cast<std::size_t>(r)].windows_left; ++w) {
+        const std::size_t u = stretches.size();
+        stretches.push_back({u, units_[u].count, r});
+      }
     }
-    const auto n = static_cast<std::size_t>(records * columns);
-    std::vector<double> sum(n, 0.0), max;
-    if (pooling_.maxima()) max.assign(n, -std::numeric_limits<double>::infinity());
-    executor_.reduce(units_, record_of, {sum.data(), {records, columns}},
-                     {max.empty() ? nullptr : max.data(), {records, columns}},
-                     [&](Index done) { progress(done); });
+    begin_sums(records);
+    reduce(stretches);
     for (Index r = 0; r < records; ++r) {
       Pending& record = waiting_.front();
       begin_group(record);
-      const double* mine = sum.data() + r * columns;
-      pooling_.put(mine, max.empty() ? nullptr : max.data() + r * columns);
-      // NaN and infinity survive a sum.
-      for (Index c = 0; c < columns; ++c) {
-        if (!std::isfinite(mine[c])) record.finite = false;
-      }
+      put_sums(record, r, record.rows);
       end_group(record);
       close_record();
+    }
+  }
+
+  // The same with a sum a bin. The first bin may have been begun by a flush before, the last one is
+  // finished by the next.
+  void flush_binned() {
+    open_next();
+    if (units_.empty()) return;
+    struct Bin {
+      std::size_t record;
+      Index rows;
+    };
+    std::vector<Bin> bins;
+    std::vector<Stretch> stretches;
+    std::size_t u = 0;
+    for (std::size_t r = 0; r < waiting_.size(); ++r) {
+      Index done = waiting_[r].done;
+      for (Index w = 0; w < waiting_[r].windows_left; ++w, ++u) {
+        for (Index left = units_[u].count; left > 0;) {
+          const auto [begin, end] = group_at(waiting_[r], done);
+          const Index n = std::min(left, end - done);
+          if (done == begin || bins.empty() || bins.back().record != r) bins.push_back({r, 0});
+          bins.back().rows += n;
+          stretches.push_back({u, n, static_cast<Index>(bins.size()) - 1});
+          done += n;
+          left -= n;
+        }
+      }
+    }
+    const auto count = static_cast<Index>(bins.size());
+    if (!executor_.reduces(units_, count)) return flush_rows();
+    begin_sums(count);
+    if (count > 0 &&
+        waiting_.front().done > group_at(waiting_.front(), waiting_.front().done).first) {
+      pooling_.get(sum_.data(), max_.empty() ? nullptr : max_.data());
+    }
+    reduce(stretches);
+    for (Index b = 0; b < count; ++b) {
+      const Bin& bin = bins[static_cast<std::size_t>(b)];
+      Pending& record = waiting_.front();
+      const auto [begin, end] = group_at(record, record.done);
+      if (record.done == begin) begin_group(record);
+      put_sums(record, b, bin.rows);
+      record.done += bin.rows;
+      if (record.done == end) end_group(record);
+      if (b + 1 < count && bins[static_cast<std::size_t>(b) + 1].record == bin.record) continue;
+      record.windows_left = 0;
+      if (record.done == record.until) {
+        close_record();
+        open_next();
+      }
+    }
+    safe_point(0, nullptr);
+  }
+
+  void begin_sums(Index groups) {
+    const auto n = static_cast<std::size_t>(groups * executor_.columns());
+    sum_.assign(n, 0.0);
+    max_.assign(pooling_.maxima() ? n : 0, -std::numeric_limits<double>::infinity());
+  }
+
+  void reduce(std::span<const Stretch> stretches) {
+    const Index columns = executor_.columns(), groups = static_cast<Index>(sum_.size()) / columns;
+    executor_.reduce(units_, stretches, {sum_.data(), {groups, columns}},
+                     {max_.empty() ? nullptr : max_.data(), {groups, columns}},
+                     [&](Index done) { progress(done); });
+  }
+
+  void put_sums(Pending& record, Index group, Index rows) {
+    const Index columns = executor_.columns();
+    const double* sum = sum_.data() + group * columns;
+    pooling_.put(sum, max_.empty() ? nullptr : max_.data() + group * columns, rows);
+    // NaN and infinity survive a sum.
+    for (Index c = 0; c < columns; ++c) {
+      if (!std::isfinite(sum[c])) record.finite = false;
     }
   }
 
@@ -523,6 +604,7 @@ class EmbedRun {
   Index window_;
   Executor executor_;
   Pooling pooling_;
+  std::vector<double> sum_, max_;  // of a flush whose rows are reduced where they are computed
   std::unique_ptr<MatrixWriter> writer_;
   Journal* journal_ = nullptr;
   Place place_;            // where this run goes on

@@ -17,7 +17,8 @@ namespace {
 // States that one block of alleles keeps take no more than this.
 constexpr Index kKeptStateBytes = Index{512} << 20;
 
-// An allele on one strand, in places of that strand.
+// An allele on one strand, in places of that strand. Places of a window count from its beginning,
+// the token before its first base included where there is one.
 struct Item {
   std::size_t site = 0, allele = 0;
   bool reverse = false;
@@ -67,6 +68,7 @@ class LlrEffect final : public EffectScorer {
         options_(options),
         strand_(options.run.strand.value_or(StrandMode::forward)),
         strands_(strands_of(strand_)),
+        lead_(options.bos.value_or(false) ? 1 : 0),
         branches_(model.model, device, branch_options(options)) {
     // Long convolutions leave no state at a prefix's end: every window runs whole.
     if (model.model.card().whole) options_.reuse = false;
@@ -137,6 +139,7 @@ class LlrEffect final : public EffectScorer {
         {"suffix", std::to_string(geometry_.suffix)},
         {"grid", std::to_string(geometry_.grid)},
         {"length_rule", json_text(options_.length_rule == LengthRule::equal ? "equal" : "free")}};
+    if (lead_ > 0) p.emplace_back("bos", "true");
     if (options_.settle > 0) {
       char text[32];
       std::snprintf(text, sizeof text, "%.9g", options_.settle);
@@ -221,13 +224,24 @@ class LlrEffect final : public EffectScorer {
   AlleleStatus place(Item& item) const {
     const Index contig = text_.length(sites_[item.site].contig);
     const auto alt = static_cast<Index>(item.alt.size());
-    if (item.at == 0) return AlleleStatus::edge;  // nothing predicts a contig's first base
+    // Nothing but a token before it predicts a contig's first base.
+    if (item.at + lead_ == 0) return AlleleStatus::edge;
     if (std::max(item.ref, alt) > geometry_.suffix) return AlleleStatus::too_long;
     item.scored =
         scored_bases(options_.length_rule, geometry_.suffix, item.at, item.ref, alt, contig);
     if (item.scored.ref <= 0 || item.scored.alt <= 0) return AlleleStatus::edge;
     item.extent = reuse_extent(geometry_, item.at, contig);
     return AlleleStatus::ok;
+  }
+
+  // Places of a window: of the variant, of a base of the contig, and the letters from one on.
+  Index place_in_window(const Item& item, Index at) const { return at - item.extent.begin + lead_; }
+  Index variant_place(const Item& item) const { return place_in_window(item, item.at); }
+  std::string window_text(const Item& item, Index place, Index end) const {
+    const std::string& contig = sites_[item.site].contig;
+    const std::string front(place == 0 ? static_cast<std::size_t>(lead_) : 0, kBosLetter);
+    const Index from = item.extent.begin + std::max<Index>(0, place - lead_);
+    return front + text_.window(contig, from, end, item.reverse);
   }
 
   // The reference's base after the last that the alternative path has.
@@ -256,7 +270,7 @@ class LlrEffect final : public EffectScorer {
         const Item& item = items_[i];
         if (!options_.reuse || item.has_own_ref) add_path(i, false);
         add_path(i, true);
-        const Index before = item.at - item.extent.begin;
+        const Index before = variant_place(item);
         full_tokens_ += 2 * before + item.scored.ref + item.scored.alt;
       }
     }
@@ -264,10 +278,7 @@ class LlrEffect final : public EffectScorer {
     for (std::size_t p = 0; p < paths_.size(); ++p) {
       branch_list_[p].tokens = [this, p](Index begin, std::span<std::int32_t> out) {
         const Path& path = paths_[p];
-        model_.tokenizer->encode(
-            std::string_view(path.bases)
-                .substr(static_cast<std::size_t>(begin - path.begin), out.size()),
-            out);
+        encode_window(*model_.tokenizer, lead_ > 0, path.bases, path.begin, begin, out);
       };
     }
     windows_ += static_cast<Index>(sweeps_.size() + branch_list_.size());
@@ -293,21 +304,20 @@ class LlrEffect final : public EffectScorer {
 
   void add_sweep(Group& group) {
     const Item& head = items_[group.first];
-    const Index begin = head.extent.begin;
     Index end = 0;
     Sweep sweep;
     for (std::size_t i = group.first; i < group.end; ++i) {
       const Item& item = items_[i];
       end = std::max(end, item.at + item.scored.ref);
       if (options_.settle > 0) end = std::max(end, alt_end(item));
-      sweep.keep.push_back(branch_place(item.at - begin, branches_.tile()));
+      sweep.keep.push_back(branch_place(variant_place(item), branches_.tile()));
     }
-    group.bases = text_.window(sites_[head.site].contig, begin, end, head.reverse);
+    group.bases = window_text(head, 0, end);
     group.logp.assign(group.bases.size() + 1, kNoScore);
     sweep.length = static_cast<Index>(group.bases.size());
     if (options_.settle > 0) {
       const Index stride = settle_stride();
-      const Index from = items_[group.first].at - begin;
+      const Index from = variant_place(items_[group.first]);
       for (Index at = from / stride * stride + stride; at < sweep.length; at += stride) {
         sweep.keep.push_back(at);
       }
@@ -316,8 +326,7 @@ class LlrEffect final : public EffectScorer {
     sweep.keep.erase(std::unique(sweep.keep.begin(), sweep.keep.end()), sweep.keep.end());
     if (!sweep.keep.empty() && sweep.keep.front() == 0) sweep.keep.erase(sweep.keep.begin());
     sweep.tokens = [this, &group](Index at, std::span<std::int32_t> out) {
-      model_.tokenizer->encode(
-          std::string_view(group.bases).substr(static_cast<std::size_t>(at), out.size()), out);
+      encode_window(*model_.tokenizer, lead_ > 0, group.bases, 0, at, out);
     };
     sweeps_.push_back(std::move(sweep));
   }
@@ -326,16 +335,15 @@ class LlrEffect final : public EffectScorer {
   void add_path(std::size_t i, bool alt) {
     const Item& item = items_[i];
     const std::string& contig = sites_[item.site].contig;
-    const Index begin = item.extent.begin;
     Path path;
-    path.variant = item.at - begin;
+    path.variant = variant_place(item);
     path.begin = options_.reuse ? branch_place(path.variant, branches_.tile()) : 0;
     const Index scored = alt ? item.scored.alt : item.scored.ref;
     std::string allele = alt ? item.alt : item.own_ref;
     if (!alt && !item.has_own_ref) {
       allele = text_.window(contig, item.at, item.at + item.ref, item.reverse);
     }
-    path.bases = text_.window(contig, begin + path.begin, item.at, item.reverse) + allele;
+    path.bases = window_text(item, path.begin, item.at) + allele;
     const Index after = item.at + item.ref;
     const Index rest = scored - static_cast<Index>(allele.size());
     path.bases += text_.window(contig, after, after + std::max<Index>(0, rest), item.reverse);
@@ -388,7 +396,7 @@ class LlrEffect final : public EffectScorer {
   Sums sweep_sums(const Item& item) const {
     Sums sums;
     const std::vector<float>& logp = groups_[item.group].logp;
-    const Index variant = item.at - item.extent.begin;
+    const Index variant = variant_place(item);
     for (Index t = 1; t < variant + item.scored.ref; ++t) {
       sums.add(logp[static_cast<std::size_t>(t)], t < variant);
     }
@@ -410,7 +418,7 @@ class LlrEffect final : public EffectScorer {
       if (settled_[path] >= 0) {
         // From here on the path is the reference's; its own rows have spoken of this place.
         const std::vector<float>& logp = groups_[item.group].logp;
-        for (Index t = settled_[path] + 1; t < end - item.extent.begin; ++t) {
+        for (Index t = settled_[path] + 1; t < place_in_window(item, end); ++t) {
           sums.add(logp[static_cast<std::size_t>(t)], false);
         }
       }
@@ -432,7 +440,7 @@ class LlrEffect final : public EffectScorer {
       if (place < 0 || allele.reach == FieldValues::kMissing) {
         allele.reach = FieldValues::kMissing;
       } else {
-        const Index bases = place - (item.at - item.extent.begin);
+        const Index bases = place - variant_place(item);
         allele.reach = std::max(allele.reach, static_cast<std::int32_t>(bases));
       }
     }
@@ -456,6 +464,7 @@ class LlrEffect final : public EffectScorer {
   EffectOptions options_;
   StrandMode strand_;
   std::vector<bool> strands_;
+  Index lead_;  // tokens before a window's first base
   Branches branches_;
   ReuseGeometry geometry_;
   std::vector<std::int32_t> alphabet_;

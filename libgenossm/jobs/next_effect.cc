@@ -41,6 +41,7 @@ class NextEffect final : public EffectScorer {
         text_(*text),
         strand_(options.run.strand.value_or(StrandMode::forward)),
         strands_(strands_of(strand_)),
+        lead_(options.bos.value_or(false) ? 1 : 0),
         branches_(model.model, device,
                   {options.run.threads, options.run.chunk, options.run.memory}) {
     geometry_.window = options.run.window;
@@ -93,6 +94,7 @@ class NextEffect final : public EffectScorer {
                  {"alphabet", json_text("acgt")},
                  {"strand", json_text(name_of(strand_))},
                  {"window", std::to_string(geometry_.window)}};
+    if (lead_ > 0) p.emplace_back("bos", "true");
     if (geometry_.window > 0) p.emplace_back("grid", std::to_string(geometry_.grid));
     return p;
   }
@@ -122,7 +124,7 @@ class NextEffect final : public EffectScorer {
         }
         const Index length = text_.length(sites_[s].contig);
         for (const bool reverse : strands_) {
-          if ((reverse ? length - 1 - change.at : change.at) == 0) {
+          if ((reverse ? length - 1 - change.at : change.at) + lead_ == 0) {
             allele.status = AlleleStatus::edge;  // nothing stands to its left
           }
         }
@@ -191,12 +193,12 @@ class NextEffect final : public EffectScorer {
       const Index all =
           std::min(text_.length(contig(last)), last.begin + geometry_.window + geometry_.grid - 1);
       const Index end = model_.model.card().whole ? all : last.at;
-      group.bases = text_.window(contig(last), last.begin, end, last.reverse);
+      group.bases = std::string(static_cast<std::size_t>(lead_), kBosLetter) +
+                    text_.window(contig(last), last.begin, end, last.reverse);
       Sweep sweep;
       sweep.length = static_cast<Index>(group.bases.size());
       sweep.tokens = [this, &group](Index at, std::span<std::int32_t> out) {
-        model_.tokenizer->encode(
-            std::string_view(group.bases).substr(static_cast<std::size_t>(at), out.size()), out);
+        encode_window(*model_.tokenizer, lead_ > 0, group.bases, 0, at, out);
       };
       sweeps.push_back(std::move(sweep));
     }
@@ -210,10 +212,10 @@ class NextEffect final : public EffectScorer {
           const Index begin = items_[group.first].begin;
           auto item = std::lower_bound(items_.begin() + static_cast<std::ptrdiff_t>(group.first),
                                        items_.begin() + static_cast<std::ptrdiff_t>(group.end),
-                                       begin + first + 1,
+                                       begin + first + 1 - lead_,
                                        [](const Item& one, Index at) { return one.at < at; });
           for (; item != items_.begin() + static_cast<std::ptrdiff_t>(group.end); ++item) {
-            const Index row = item->at - 1 - begin - first;
+            const Index row = item->at - 1 + lead_ - begin - first;
             if (row >= logits.extent[0]) break;
             found[static_cast<std::size_t>(item - items_.begin())] = four(logits, row);
           }
@@ -241,20 +243,26 @@ class NextEffect final : public EffectScorer {
       pass_contig_ = name;
       read_ = 0;
       ++windows_;
+      if (lead_ > 0) {
+        const std::int32_t bos = *model_.tokenizer->bos();
+        session_->feed(Tokens(&bos, 1),
+                       [&](Index, View<const float, 2> logits) { last_row_ = four(logits, 0); });
+        ++tokens_;
+      }
     }
     std::size_t next = first;
     const auto answer = [&](Index place, const std::array<float, 4>& logits) {
       for (; next < end && items_[next].at == place; ++next) give(items_[next], logits);
     };
-    if (goes_on) answer(read_, last_row_);
+    if (goes_on || lead_ > 0) answer(read_, last_row_);
     const Index target = items_[end - 1].at;
     while (read_ < target) {
       const Index stop = std::min(target, read_ + kPiece);
       const std::string bases = text_.window(name, read_, stop);
       std::vector<std::int32_t> tokens(bases.size());
       model_.tokenizer->encode(bases, tokens);
-      session_->feed(tokens, [&](Index from, View<const float, 2> logits) {
-        const Index n = logits.extent[0];
+      session_->feed(tokens, [&](Index first_token, View<const float, 2> logits) {
+        const Index n = logits.extent[0], from = first_token - lead_;
         while (next < end && items_[next].at <= from + n) {
           answer(items_[next].at, four(logits, items_[next].at - 1 - from));
         }
@@ -270,6 +278,7 @@ class NextEffect final : public EffectScorer {
   ContigText& text_;
   StrandMode strand_;
   std::vector<bool> strands_;
+  Index lead_;  // tokens before a window's first base, or a contig's
   Branches branches_;
   ReuseGeometry geometry_;
   std::span<Site> sites_;

@@ -24,18 +24,20 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 constexpr Index kWriteRows = 4096;
 
-// The letters around the last one asked for: records are read from front to back.
+// The letters around the last ones asked for: records are read from front to back.
 class Letters {
  public:
   explicit Letters(std::shared_ptr<const SequenceText> text) : text_(std::move(text)) {}
   Index length() const { return text_->length(); }
-  char at(Index i) {
-    if (i < begin_ || i >= begin_ + static_cast<Index>(piece_.size())) {
+  // [begin, end), until the next call.
+  std::string_view piece(Index begin, Index end) {
+    if (begin < begin_ || end > begin_ + static_cast<Index>(piece_.size())) {
       constexpr Index kBefore = 1024, kAfter = 1 << 16;
-      begin_ = std::max<Index>(0, i - kBefore);
-      piece_ = text_->piece(begin_, std::min(length(), i + kAfter));
+      begin_ = std::max<Index>(0, begin - kBefore);
+      piece_ = text_->piece(begin_, std::max(end, std::min(length(), begin + kAfter)));
     }
-    return piece_[static_cast<std::size_t>(i - begin_)];
+    return std::string_view(piece_).substr(static_cast<std::size_t>(begin - begin_),
+                                           static_cast<std::size_t>(end - begin));
   }
   const std::shared_ptr<const SequenceText>& text() const { return text_; }
 
@@ -108,9 +110,11 @@ class ScoreRun {
         strand_(options.run.strand.value_or(StrandMode::forward)),
         ids_(!options.source.token_ids.empty()),
         window_(window_of(model, options.run)),
-        executor_(model.model, device, executor_options()) {
+        executor_(model.model, device, executor_options()),
+        host_(Cpu(options.run.threads)) {
     refuse_senseless();
     choose_alphabet();
+    if (!ids_) name_targets();
     type_ = options.logo         ? "hub"
             : options.per_record ? output_type(options.output, {"tsv", "tsv.gz"}, "tsv")
                                  : track_type(options.output);
@@ -353,7 +357,8 @@ class ScoreRun {
   // The output's name is taken first: whoever has it is the one that works on it.
   void open_output(const SequenceSource& source, const std::optional<Survey>& found, bool kept) {
     const bool part = options_.run.keep.shards > 0;
-    const OutputRequest request = kept ? own_output(options_.output) : options_.output;
+    OutputRequest request = kept ? own_output(options_.output) : options_.output;
+    request.threads = options_.run.threads;
     Facts facts = provenance();
     facts.emplace_back("type", type_);
     facts.emplace_back("per record", options_.per_record ? "true" : "false");
@@ -602,93 +607,157 @@ class ScoreRun {
     close_finished();
   }
 
-  // The position of base i in the alphabet as the piece's strand reads it, -1 for none.
-  std::int32_t target(Open& open, Index i, bool reverse) const {
-    if (open.ids) return (*open.ids)[static_cast<std::size_t>(i)];
-    const char base = open.bases->at(i);
-    if (full() && model_.tokenizer->every_letter()) {
-      return model_.tokenizer->token(reverse ? complement(base) : base);
+  // The position of each letter in the alphabet as either strand reads it, -1 for none.
+  void name_targets() {
+    const Tokenizer& tokenizer = *model_.tokenizer;
+    for (int letter = 0; letter < 256; ++letter) {
+      const char base = static_cast<char>(letter);
+      const int index = Tokenizer::base_index(base);
+      for (const bool reverse : {false, true}) {
+        // A C G T and its complement T G C A.
+        const auto read = static_cast<std::size_t>(reverse ? 3 - index : index);
+        std::int32_t& target = letter_targets_[reverse ? 1 : 0][static_cast<std::size_t>(letter)];
+        if (full() && tokenizer.every_letter()) {
+          target = tokenizer.token(reverse ? complement(base) : base);
+        } else if (index < 0) {
+          target = -1;
+        } else {
+          target = full() ? tokenizer.acgt()[read] : static_cast<std::int32_t>(read);
+        }
+      }
     }
-    const int index = Tokenizer::base_index(base);
-    if (index < 0) return -1;
-    if (full()) {
-      const std::int32_t token =
-          model_.tokenizer->acgt()[static_cast<std::size_t>(reverse ? 3 - index : index)];
-      return token;
-    }
-    return reverse ? 3 - index : index;  // A C G T and its complement T G C A
   }
 
+  // Targets of the bases [begin, end), in their order.
+  void find_targets(Open& open, Index begin, Index end, bool reverse, std::int32_t* out) const {
+    if (open.ids) {
+      std::copy(open.ids->begin() + begin, open.ids->begin() + end, out);
+      return;
+    }
+    const auto& targets = letter_targets_[reverse ? 1 : 0];
+    for (const char base : open.bases->piece(begin, end)) {
+      *out++ = targets[static_cast<unsigned char>(base)];
+    }
+  }
+
+  // Scores of the rows [first, first + n) of a piece.
   void take(const Piece& piece, Index first, View<const float, 2> logits) {
     Open& open = *piece.open;
-    const Index n = logits.extent[0], length = open.label.length;
-    targets_.assign(static_cast<std::size_t>(n), -1);
-    for (Index r = 0; r < n; ++r) {
-      const Index base = piece.reverse ? piece.origin - first - r : piece.origin + first + r;
-      if (base < piece.begin || base >= piece.end || base < 0 || base >= length) continue;
-      targets_[static_cast<std::size_t>(r)] = target(open, base, piece.reverse);
+    const Index n = logits.extent[0];
+    // The bases that they speak of, and of these the ones that are wanted.
+    const Index lowest = piece.reverse ? piece.origin - first - (n - 1) : piece.origin + first;
+    const Index begin = std::max({lowest, piece.begin, Index{0}});
+    const Index end = std::min({lowest + n, piece.end, open.label.length});
+    if (begin >= end) return;
+    const Index from = piece.reverse ? lowest + n - end : begin - lowest;
+    score_bases(open, begin, end, piece.reverse, rows(logits, from, from + end - begin));
+    if (two_strands()) {
+      std::vector<float>& all = piece.reverse ? open.reverse : open.forward;
+      const auto needed = static_cast<std::size_t>((piece.end - open.next_base) * columns());
+      if (all.size() < needed) all.resize(needed, kNaN);
+      std::copy(values_.begin(), values_.end(), all.begin() + (begin - open.next_base) * columns());
+    } else {
+      write_until(open, begin);
+      write(open, values_);
     }
+  }
+
+  // values_ of the bases [begin, end), of which the rows of logits speak, from the last one on for
+  // the other strand.
+  void score_bases(Open& open, Index begin, Index end, bool reverse, View<const float, 2> logits) {
+    const Index n = end - begin;
+    targets_.resize(static_cast<std::size_t>(n));
+    find_targets(open, begin, end, reverse, targets_.data());
+    if (reverse) std::reverse(targets_.begin(), targets_.end());
     fresh_.logp.clear();
     fresh_.entropy.clear();
-    score_rows(device_, logits, alphabet_, {targets_.data(), {n}}, fresh_);
+    // Logits of a GPU are in host memory.
+    Device& device = as_cuda(device_) != nullptr ? host_ : device_;
+    score_rows(device, logits, alphabet_, {targets_.data(), {n}}, fresh_);
     for (Index r = 0; r < n; ++r) {
-      const Index base = piece.reverse ? piece.origin - first - r : piece.origin + first + r;
-      if (base < piece.begin || base >= piece.end) continue;
-      const float logp = fresh_.logp[static_cast<std::size_t>(r)];
-      const float entropy = fresh_.entropy[static_cast<std::size_t>(r)];
-      if (targets_[static_cast<std::size_t>(r)] >= 0 && !std::isfinite(logp)) {
-        fail(Fault::input, "record '" + open.label.name + "': base " + std::to_string(base + 1) +
+      const auto k = static_cast<std::size_t>(r);
+      if (targets_[k] >= 0 && !std::isfinite(fresh_.logp[k])) {
+        fail(Fault::input, "record '" + open.label.name + "': base " +
+                               std::to_string((reverse ? end - 1 - r : begin + r) + 1) +
                                ": the model gives a non-finite score");
       }
-      std::array<float, 4> values{logp, entropy};
-      if (options_.logo) {
-        logo_heights({logits.row(r), static_cast<std::size_t>(logits.extent[1])}, alphabet_,
-                     values);
-        if (piece.reverse) std::reverse(values.begin(), values.end());  // A C G T, T G C A
-      }
-      if (two_strands()) {
-        std::vector<float>& all = piece.reverse ? open.reverse : open.forward;
-        const auto needed = static_cast<std::size_t>((piece.end - open.next_base) * columns());
-        if (all.size() < needed) all.resize(needed, kNaN);
-        std::copy_n(values.begin(), columns(), all.begin() + (base - open.next_base) * columns());
-      } else {
-        write_until(open, base);
-        write(open, values);
-      }
     }
+    values_.resize(static_cast<std::size_t>(n * columns()));
+    const auto place = [&](Index r) {
+      return values_.data() + columns() * (reverse ? n - 1 - r : r);
+    };
+    if (!options_.logo) {
+      for (Index r = 0; r < n; ++r) {
+        place(r)[0] = fresh_.logp[static_cast<std::size_t>(r)];
+        place(r)[1] = fresh_.entropy[static_cast<std::size_t>(r)];
+      }
+      return;
+    }
+    constexpr Index kRows = 512;  // of a range that a thread takes
+    std::get<Cpu>(host_).for_each((n + kRows - 1) / kRows, [&](Index range) {
+      for (Index r = range * kRows; r < std::min(n, (range + 1) * kRows); ++r) {
+        std::array<float, 4> heights{};
+        logo_heights({logits.row(r), static_cast<std::size_t>(logits.extent[1])}, alphabet_,
+                     heights);
+        if (reverse) std::reverse(heights.begin(), heights.end());  // A C G T, T G C A
+        std::copy(heights.begin(), heights.end(), place(r));
+      }
+    });
   }
 
   // Bases without a prediction up to `base`.
   void write_until(Open& open, Index base) {
-    while (open.next_base < base) write(open, {kNaN, kNaN, kNaN, kNaN});
+    std::vector<float> none;
+    while (open.next_base < base) {
+      const Index n = std::min(base - open.next_base, kWriteRows);
+      none.resize(static_cast<std::size_t>(n * columns()), kNaN);
+      write(open, none);
+    }
   }
 
-  // What there is of a base: ln p and entropy, or the heights of a logo.
-  void write(Open& open, const std::array<float, 4>& values) {
-    const Index i = open.next_base++;
-    if (options_.logo) {
-      if (std::isnan(values[0])) ++open.totals.unscored;
-    } else {
-      open.totals.add(values[0]);
+  // What there is of the next bases, [n, columns()]: ln p and entropy, or the heights of a logo.
+  void write(Open& open, std::span<const float> values) {
+    const auto width = static_cast<std::size_t>(columns());
+    const Index begin = open.next_base, end = begin + static_cast<Index>(values.size() / width);
+    open.next_base = end;
+    for (std::size_t k = 0; k < values.size(); k += width) {
+      if (!options_.logo) {
+        open.totals.add(values[k]);
+      } else if (std::isnan(values[k])) {
+        ++open.totals.unscored;
+      }
     }
     if (options_.per_record) return;
-    begin(open);
-    if (open.ids) {
-      row_ids_.push_back((*open.ids)[static_cast<std::size_t>(i)]);
-    } else {
-      row_bases_ += open.bases->at(i);
+    this->begin(open);
+    for (Index at = begin; at < end;) {
+      const Index waiting = static_cast<Index>(row_ids_.size() + row_bases_.size());
+      const Index n = std::min(end - at, kWriteRows - waiting);
+      if (open.ids) {
+        row_ids_.insert(row_ids_.end(), open.ids->begin() + at, open.ids->begin() + at + n);
+      } else {
+        row_bases_ += open.bases->piece(at, at + n);
+      }
+      add_rows(values.subspan(static_cast<std::size_t>(at - begin) * width,
+                              static_cast<std::size_t>(n) * width));
+      at += n;
+      if (waiting + n >= kWriteRows) write_rows();
     }
+  }
+
+  // The tracks of some bases.
+  void add_rows(std::span<const float> values) {
     if (options_.logo) {
       rows_.insert(rows_.end(), values.begin(), values.end());
-    } else {
+      return;
+    }
+    for (std::size_t k = 0; k < values.size(); k += 2) {
       for (const Track track : options_.tracks) {
-        const float bits = 2.0f - values[1] / static_cast<float>(std::numbers::ln2);
-        rows_.push_back(track == Track::logp      ? values[0]
-                        : track == Track::entropy ? values[1]
+        const float bits = 2.0f - values[k + 1] / static_cast<float>(std::numbers::ln2);
+        rows_.push_back(track == Track::logp      ? values[k]
+                        : track == Track::entropy ? values[k + 1]
                                                   : bits);
       }
     }
-    if (static_cast<Index>(row_ids_.size() + row_bases_.size()) >= kWriteRows) write_rows();
   }
 
   void begin(Open& open) {
@@ -739,16 +808,15 @@ class ScoreRun {
       open.forward.resize(std::max(open.forward.size(), n * width), kNaN);
     }
     open.reverse.resize(std::max(open.reverse.size(), n * width), kNaN);
-    for (std::size_t k = 0; k < n * width; k += width) {
-      std::array<float, 4> values{};
-      for (std::size_t c = 0; c < width; ++c) {
-        // Where one strand has no prediction the mean has none: half of it would be silent.
-        values[c] = strand_ == StrandMode::reverse
-                        ? open.reverse[k + c]
-                        : 0.5f * (open.forward[k + c] + open.reverse[k + c]);
+    // Where one strand has no prediction the mean has none: half of it would be silent.
+    values_.assign(open.reverse.begin(),
+                   open.reverse.begin() + static_cast<std::ptrdiff_t>(n * width));
+    if (strand_ == StrandMode::average) {
+      for (std::size_t k = 0; k < n * width; ++k) {
+        values_[k] = 0.5f * (open.forward[k] + values_[k]);
       }
-      write(open, values);
     }
+    write(open, values_);
     for (auto* held : {&open.forward, &open.reverse}) {
       held->erase(held->begin(),
                   held->begin() + static_cast<std::ptrdiff_t>(std::min(held->size(), n * width)));
@@ -811,9 +879,12 @@ class ScoreRun {
   std::deque<std::shared_ptr<Open>> waiting_;
   std::vector<Unit> units_;
   std::vector<Piece> pieces_;
+  Device host_;  // a Cpu with all threads, for what comes from a GPU
+  std::array<std::array<std::int32_t, 256>, 2> letter_targets_{};  // of each strand
   std::vector<std::int32_t> targets_;
   BaseScores fresh_;
-  std::vector<float> rows_;  // written, but not handed over
+  std::vector<float> values_;  // of the bases at hand, [n, columns()]
+  std::vector<float> rows_;    // written, but not handed over
   std::string row_bases_;
   std::vector<std::int32_t> row_ids_;
   Index waiting_tokens_ = 0;

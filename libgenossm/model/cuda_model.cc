@@ -244,10 +244,37 @@ class Net final : public CudaModel {
   Index weight_bytes_ = 0, state_floats_ = 0, row_bytes_ = 0, fixed_bytes_ = 0;
 };
 
+// Large models are left in their files until a block is made: what all of it will take is known
+// before.
+void refuse_too_large(const ModelSpec& spec, const Cuda& cuda, Precision precision) {
+  Index bytes = 0;
+  const auto add = [&](const Tensor& t, bool half) {
+    if (!t.present()) return;
+    const StoredMatrix m = t.matrix();
+    bytes += m.rows * ((m.columns + 15) / 16 * 16) * (half ? 2 : 4);
+  };
+  const bool half = precision == Precision::bf16;
+  for (const BlockSpec& block : spec.blocks) {
+    if (const auto* m = std::get_if<StripedSpec>(&block.forward)) {
+      add(m->in_proj, half || m->fp8), add(m->out_proj, half);
+    }
+    if (const auto* m = std::get_if<AttentionSpec>(&block.forward)) {
+      add(m->qkv, half), add(m->out_proj, half);
+    }
+    if (block.mlp) add(block.mlp->fc1, half), add(block.mlp->fc2, half), add(block.mlp->gate, half);
+  }
+  if (bytes <= cuda.free_memory()) return;
+  const auto mib = [](Index n) { return std::to_string((n + (1 << 20) - 1) >> 20) + " MiB"; };
+  fail(Fault::memory, "not enough memory on the GPU: the weights alone take " + mib(bytes) +
+                          ", free are " + mib(cuda.free_memory()) + ". Use a smaller model" +
+                          (half ? "" : ", --precision bf16") + " or --device cpu");
+}
+
 }  // namespace
 
 std::shared_ptr<const CudaModel> CudaModel::make(const ModelSpec& spec, Device& device,
                                                  Precision precision) {
+  if (spec.striped()) refuse_too_large(spec, *as_cuda(device), precision);
   if (precision == Precision::bf16) return std::make_shared<Net<bf16>>(spec, device);
   return std::make_shared<Net<float>>(spec, device);
 }

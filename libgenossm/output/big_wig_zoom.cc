@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -32,10 +31,11 @@ void put_float(std::string& out, double value) {
 
 }  // namespace
 
-BigWigZoom::BigWigZoom(const std::string& temporary, std::string label)
+BigWigZoom::BigWigZoom(const std::string& temporary, std::string label, int threads)
     : label_(std::move(label)),
       waiting_(
-          ::open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) {
+          ::open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)),
+      packed_(threads, zlib_packed) {
   if (waiting_ < 0) refuse(errno);
   ::unlink(temporary.c_str());
   std::uint32_t size = kFirst;
@@ -49,14 +49,30 @@ void BigWigZoom::refuse(int code) const {
        label_ + ": cannot be written (" + std::generic_category().message(code) + ")");
 }
 
-void BigWigZoom::add(std::uint32_t contig, std::uint32_t length, std::uint32_t at, float value) {
+void BigWigZoom::add(std::uint32_t contig, std::uint32_t length, std::uint32_t begin,
+                     std::span<const float> values) {
   if (contig != contig_) {
     for (std::size_t i = 0; i < levels_.size(); ++i) close(i, length_);
     contig_ = contig;
   }
   length_ = length;
-  const double wide = value;
-  take(0, {contig, at, at + 1, 1, value, value, wide, wide * wide}, length);
+  Record& open = levels_[0].open;
+  for (std::size_t i = 0; i < values.size();) {
+    const double first = values[i];
+    take(0, {contig, begin, begin + 1, 1, values[i], values[i], first, first * first}, length);
+    ++begin;
+    ++i;
+    // The rest of the bin.
+    for (; i < values.size() && begin < open.end; ++begin, ++i) {
+      const float value = values[i];
+      const double wide = value;
+      ++open.count;
+      open.least = std::min(open.least, value);
+      open.most = std::max(open.most, value);
+      open.sum += wide;
+      open.squares += wide * wide;
+    }
+  }
 }
 
 void BigWigZoom::take(std::size_t level, const Record& part, std::uint32_t length) {
@@ -102,19 +118,20 @@ void BigWigZoom::close(std::size_t level, std::uint32_t length) {
 
 void BigWigZoom::flush(Level& level) {
   if (level.packed.empty()) return;
-  uLongf size = compressBound(level.packed.size());
-  std::string bytes(size, '\0');
-  if (compress(reinterpret_cast<Bytef*>(bytes.data()), &size,
-               reinterpret_cast<const Bytef*>(level.packed.data()), level.packed.size()) != Z_OK) {
-    fail(Fault::internal, "zlib could not compress a zoom level");
-  }
-  bytes.resize(size);
-  write(waiting_, bytes, waiting_bytes_);
-  level.block.at = waiting_bytes_;
-  level.block.bytes = size;
-  waiting_bytes_ += size;
+  unplaced_.emplace_back(&level - levels_.data(), level.blocks.size());
   level.blocks.push_back(level.block);
+  packed_.add(level.packed, [this](std::string_view bytes) { put(bytes); });
   level.packed.clear();
+}
+
+void BigWigZoom::put(std::string_view packed) {
+  const auto [level, number] = unplaced_.front();
+  unplaced_.pop_front();
+  Block& block = levels_[level].blocks[number];
+  block.at = waiting_bytes_;
+  block.bytes = packed.size();
+  write(waiting_, packed, waiting_bytes_);
+  waiting_bytes_ += packed.size();
 }
 
 void BigWigZoom::write(int descriptor, std::string_view bytes, std::uint64_t at) const {
@@ -183,6 +200,8 @@ std::string BigWigZoom::index_of(const Level& level, std::uint64_t at) const {
 
 void BigWigZoom::append_to(int descriptor) {
   for (std::size_t i = 0; i < levels_.size(); ++i) close(i, length_);
+  for (Level& level : levels_) flush(level);
+  packed_.flush([this](std::string_view bytes) { put(bytes); });
   struct stat status = {};
   if (::fstat(descriptor, &status) != 0) refuse(errno);
   auto end = static_cast<std::uint64_t>(status.st_size);
@@ -191,7 +210,6 @@ void BigWigZoom::append_to(int descriptor) {
   std::uint16_t levels = 0;
   std::uint64_t records = 0;
   for (Level& level : levels_) {
-    flush(level);
     // One record a contig says what the summary of the file says.
     if (level.blocks.empty() || level.records == records) break;
     records = level.records;

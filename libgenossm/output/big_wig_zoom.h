@@ -8,9 +8,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "libgenossm/output/packed_blocks.h"
 
 namespace genossm {
 
@@ -18,14 +23,17 @@ class BigWigZoom {
  public:
   static constexpr int kMostLevels = 10;
 
-  // `temporary`: a name that is free; `label` begins messages. Throws Fault::output.
-  BigWigZoom(const std::string& temporary, std::string label);
+  // `temporary`: a name that is free; `label` begins messages; `threads` compress. Throws
+  // Fault::output.
+  BigWigZoom(const std::string& temporary, std::string label, int threads);
   BigWigZoom(const BigWigZoom&) = delete;
   BigWigZoom& operator=(const BigWigZoom&) = delete;
   ~BigWigZoom();
 
-  // In the order of contigs and places. `length`: of the contig.
-  void add(std::uint32_t contig, std::uint32_t length, std::uint32_t at, float value);
+  // The values of the bases from `begin` on, in the order of contigs and places. `length`: of the
+  // contig.
+  void add(std::uint32_t contig, std::uint32_t length, std::uint32_t begin,
+           std::span<const float> values);
 
   // Appends the levels to the finished bigWig in `descriptor`, whose header has room for
   // kMostLevels, and says there how many they are. Throws Fault::output.
@@ -54,6 +62,7 @@ class BigWigZoom {
   void take(std::size_t level, const Record& part, std::uint32_t length);
   void close(std::size_t level, std::uint32_t length);
   void flush(Level& level);
+  void put(std::string_view packed);
   void write(int descriptor, std::string_view bytes, std::uint64_t at) const;
   std::string index_of(const Level& level, std::uint64_t at) const;
   [[noreturn]] void refuse(int code) const;
@@ -62,7 +71,9 @@ class BigWigZoom {
   int waiting_ = -1;
   std::uint64_t waiting_bytes_ = 0;
   std::vector<Level> levels_;
-  std::uint32_t contig_ = 0, length_ = 0;  // of the last value
+  PackedBlocks packed_;
+  std::deque<std::pair<std::size_t, std::size_t>> unplaced_;  // level and block, in their order
+  std::uint32_t contig_ = 0, length_ = 0;                     // of the last value
 };
 
 }  // namespace genossm

@@ -35,9 +35,12 @@ void KeptTracks::rows(const TrackRows& rows) {
   } else {
     journal_.add(rows.bases);
   }
-  for (Index i = 0; i < n; ++i) {
-    journal_.add(
-        {reinterpret_cast<const char*>(rows.values.row(i)), sizeof(float) * spec_.tracks.size()});
+  const auto columns = static_cast<Index>(spec_.tracks.size());
+  const bool dense = rows.values.stride[0] == columns;
+  const Index step = dense ? n : 1;
+  for (Index i = 0; i < n; i += step) {
+    journal_.add({reinterpret_cast<const char*>(rows.values.row(i)),
+                  sizeof(float) * static_cast<std::size_t>(step * columns)});
   }
 }
 

@@ -22,7 +22,8 @@ class LogoHub final : public TrackWriter {
       : folder_(request.path, request.force), spec_(spec) {
     for (const std::string& track : spec.tracks) {
       files_.push_back(std::make_unique<BigWig>(
-          OutputRequest{folder_.temporary() + "/" + track + ".bw", "bw", true}, spec.contigs));
+          OutputRequest{folder_.temporary() + "/" + track + ".bw", "bw", true, request.threads},
+          spec.contigs));
     }
   }
 

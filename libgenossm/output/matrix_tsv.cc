@@ -14,7 +14,9 @@ namespace {
 class MatrixTsvWriter : public MatrixWriter {
  public:
   MatrixTsvWriter(const OutputRequest& request, const MatrixSpec& spec, bool compressed)
-      : spec_(spec), file_(request.path, request.force, compressed), encoder_(spec.element) {
+      : spec_(spec),
+        file_(request.path, request.force, compressed, request.threads),
+        encoder_(spec.element) {
     if (!spec.provenance.empty()) file_.line("##genossm=" + spec.provenance);
   }
 

@@ -30,10 +30,14 @@ class NpzWriter : public MatrixWriter {
   }
 
   void rows(View<const float, 2> rows) override {
-    for (Index i = 0; i < rows.extent[0]; ++i) {
-      zip_.write(encoder_.encode(rows.row(i), spec_.columns));
+    const Index n = rows.extent[0];
+    if (spec_.element == Element::f32 && rows.stride[0] == spec_.columns) {
+      const auto values = static_cast<std::size_t>(n * spec_.columns);
+      zip_.write({reinterpret_cast<const char*>(rows.data), sizeof(float) * values});
+    } else {
+      for (Index i = 0; i < n; ++i) zip_.write(encoder_.encode(rows.row(i), spec_.columns));
     }
-    rows_ += rows.extent[0];
+    rows_ += n;
   }
 
   void end_record() override {

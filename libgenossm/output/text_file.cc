@@ -24,9 +24,21 @@ ByteSink open_device(const std::string& path) {
   return ByteSink(descriptor, path);
 }
 
+// An empty text makes the block that ends a BGZF file.
+std::string bgzf_packed(std::string_view text) {
+  std::string packed(BGZF_MAX_BLOCK_SIZE, '\0');
+  std::size_t size = packed.size();
+  if (bgzf_compress(packed.data(), &size, text.data(), text.size(), kLevel) != 0) {
+    fail(Fault::internal,
+         "htslib could not compress a block of " + std::to_string(text.size()) + " bytes");
+  }
+  packed.resize(size);
+  return packed;
+}
+
 }  // namespace
 
-TextFile::TextFile(const std::string& path, bool force, bool compressed) : compressed_(compressed) {
+TextFile::TextFile(const std::string& path, bool force, bool compressed, int threads) {
   if (is_standard_output(path)) {
     stream_ = ByteSink::standard_output();
   } else if (is_device(path)) {
@@ -34,14 +46,14 @@ TextFile::TextFile(const std::string& path, bool force, bool compressed) : compr
   } else {
     file_.emplace(path, force);
   }
-  if (compressed_) {
+  if (compressed) {
     block_.reserve(kBlock);
-    packed_.resize(BGZF_MAX_BLOCK_SIZE);
+    blocks_.emplace(threads, bgzf_packed);
   }
 }
 
 void TextFile::write(std::string_view text) {
-  if (!compressed_) {
+  if (!blocks_) {
     put(text);
     return;
   }
@@ -50,7 +62,7 @@ void TextFile::write(std::string_view text) {
     block_ += text.substr(0, n);
     text.remove_prefix(n);
     if (block_.size() == kBlock) {
-      put_block(block_);
+      blocks_->add(block_, [this](std::string_view packed) { put(packed); });
       block_.clear();
     }
   }
@@ -68,20 +80,12 @@ void TextFile::line(std::string_view text) {
   write("\n");
 }
 
-// An empty text makes the block that ends a BGZF file.
-void TextFile::put_block(std::string_view text) {
-  std::size_t size = packed_.size();
-  if (bgzf_compress(packed_.data(), &size, text.data(), text.size(), kLevel) != 0) {
-    fail(Fault::internal,
-         "htslib could not compress a block of " + std::to_string(text.size()) + " bytes");
-  }
-  put({packed_.data(), size});
-}
-
 void TextFile::sync() {
-  if (!ended_ && compressed_) {
-    if (!block_.empty()) put_block(block_);
-    put_block("");
+  if (!ended_ && blocks_) {
+    const PackedBlocks::Put on = [this](std::string_view packed) { put(packed); };
+    if (!block_.empty()) blocks_->add(block_, on);
+    blocks_->add("", on);
+    blocks_->flush(on);
   }
   ended_ = true;
   if (file_) {

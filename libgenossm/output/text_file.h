@@ -8,13 +8,15 @@
 
 #include "libgenossm/output/atomic_file.h"
 #include "libgenossm/output/byte_sink.h"
+#include "libgenossm/output/packed_blocks.h"
 
 namespace genossm {
 
 class TextFile {
  public:
-  // `compressed`: as BGZF, in the blocks that bgzip makes. Throws Fault::output.
-  TextFile(const std::string& path, bool force, bool compressed);
+  // `compressed`: as BGZF, in the blocks that bgzip makes, by so many threads. Throws
+  // Fault::output.
+  TextFile(const std::string& path, bool force, bool compressed, int threads = 1);
 
   void write(std::string_view text);
   // A line; a line break in it would be two, and becomes a space.
@@ -30,14 +32,12 @@ class TextFile {
 
  private:
   void put(std::string_view bytes) { file_ ? file_->write(bytes) : stream_.write(bytes); }
-  void put_block(std::string_view text);
 
   std::optional<AtomicFile> file_;  // none: stream_ is written
   ByteSink stream_;
-  bool compressed_ = false;
   bool ended_ = false;
-  std::string block_;   // text that does not fill a BGZF block yet
-  std::string packed_;  // room for a compressed block
+  std::optional<PackedBlocks> blocks_;  // none: not compressed
+  std::string block_;                   // text that does not fill a BGZF block yet
 };
 
 }  // namespace genossm

@@ -13,7 +13,7 @@ namespace {
 class TrackTable final : public TrackWriter {
  public:
   TrackTable(const OutputRequest& request, const TrackSpec& spec, bool compressed)
-      : ids_(spec.ids), file_(request.path, request.force, compressed) {
+      : ids_(spec.ids), file_(request.path, request.force, compressed, request.threads) {
     if (!spec.provenance.empty()) file_.line("##genossm=" + spec.provenance);
     std::string columns = "#contig\tpos\tbase";
     for (const std::string& track : spec.tracks) columns += '\t' + track;
@@ -56,7 +56,7 @@ class TrackTable final : public TrackWriter {
 class BedGraph final : public TrackWriter {
  public:
   BedGraph(const OutputRequest& request, const TrackSpec& spec, bool compressed)
-      : file_(request.path, request.force, compressed) {
+      : file_(request.path, request.force, compressed, request.threads) {
     // Browsers know comments by their #.
     if (!spec.provenance.empty()) file_.line("#genossm=" + spec.provenance);
     file_.line("track type=bedGraph name=\"" + spec.tracks[0] + "\"");

@@ -9,7 +9,7 @@ class TsvWriter : public TableWriter {
  public:
   TsvWriter(const OutputRequest& request, bool compressed,
             const std::vector<std::string>& header_lines)
-      : file_(request.path, request.force, compressed) {
+      : file_(request.path, request.force, compressed, request.threads) {
     for (const std::string& text : header_lines) file_.line(text);
   }
   void line(std::string_view text) override { file_.line(text); }

@@ -24,7 +24,7 @@ class VcfWriter final : public VariantWriter {
   VcfWriter(const VariantOutput& output, const VariantHeader& header, bool compressed)
       : fields_(output.fields),
         hts_(header.hts),
-        file_(output.request.path, output.request.force, compressed) {
+        file_(output.request.path, output.request.force, compressed, output.request.threads) {
     if (!output.index.empty()) index_.emplace(output.request, output.index);
     for (const std::string& line : vcf_header(output, header)) file_.line(line);
   }
@@ -95,7 +95,7 @@ class VariantTable final : public VariantWriter {
   VariantTable(const VariantOutput& output, const VariantHeader& header, bool compressed)
       : fields_(output.fields),
         from_table_(header.format == VariantFormat::table),
-        file_(output.request.path, output.request.force, compressed) {
+        file_(output.request.path, output.request.force, compressed, output.request.threads) {
     std::string columns = "#chrom\tpos\tref\talt";
     if (from_table_) {
       for (std::size_t i = 0; i + 1 < header.lines.size(); ++i) file_.line(header.lines[i]);

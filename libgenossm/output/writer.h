@@ -18,6 +18,7 @@ struct OutputRequest {
   std::string path;    // "-": standard output, for text formats only
   std::string type;    // -O: npz, npy, tsv, tsv.gz, safetensors; empty: by the path's suffix
   bool force = false;  // overwrite what is there
+  int threads = 1;     // that compress; never changes the bytes
 };
 
 // The type that the request means: `type` if given, else by the path's suffix. `allowed`: what the

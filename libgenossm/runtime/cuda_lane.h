@@ -68,7 +68,7 @@ class CudaLane {
   CudaBuffer<float> state_;      // of two sequences
   Index state_side_ = 0;         // the one in use
   History history_;              // of the sequences of run(), one after the other
-  View<float, 2> rows_;      // of the last batch computed
+  View<float, 2> rows_;          // of the last batch computed
   struct Pinned {
     std::shared_ptr<void> memory;
     Index bytes = 0;

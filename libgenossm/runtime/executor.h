@@ -36,6 +36,14 @@ struct Unit {
   std::function<void(Index, const std::vector<float>&)> after_chunk;
 };
 
+// Rows wanted of a unit, from the first that no stretch before has taken on, that are reduced into
+// row `record` of the sums.
+struct Stretch {
+  std::size_t unit = 0;
+  Index count = 0;
+  Index record = 0;
+};
+
 struct ExecutorOptions {
   Features features;
   StrandMode strand = StrandMode::forward;
@@ -60,10 +68,11 @@ class Executor {
   void run(std::span<const Unit> units, const Take& take);
 
   // The same with rows reduced on the GPU instead of handed out: sum [records, columns()] += the
-  // rows of a record's units, in token order, and max likewise (empty: not wanted); the bits of
-  // Pool. record_of: of each unit, rising. done(rows) after each batch.
+  // rows of a record's stretches, in token order, and max likewise (empty: not wanted); the bits of
+  // Pool. The stretches are all rows wanted, in order, their records rising. done(rows) after each
+  // batch.
   bool reduces(std::span<const Unit> units, Index records) const;
-  void reduce(std::span<const Unit> units, std::span<const Index> record_of, View<double, 2> sum,
+  void reduce(std::span<const Unit> units, std::span<const Stretch> stretches, View<double, 2> sum,
               View<double, 2> max, const std::function<void(Index)>& done);
 
  private:

@@ -40,7 +40,7 @@ std::vector<PoolColumn> joined_columns(const Card& card, const Features& feature
 
 struct Executor::Reduction {
   std::span<const Unit> units;
-  std::span<const Index> record_of;
+  std::span<const Stretch> left;  // of the units that have not come yet
   CudaBuffer<double> sum, max;
   CudaBuffer<PoolColumn> columns;
   CudaBuffer<PoolPiece> pieces;
@@ -66,9 +66,10 @@ void Executor::reduce_batch(Reduction& reduction, std::size_t begin, std::size_t
     std::vector<PoolPiece> pieces;
     std::vector<PoolRun> runs;
     Index row = 0;
+    std::size_t used = 0;
     for (std::size_t u = begin; u < end; ++u) {
       const Unit& unit = reduction.units[u];
-      PoolPiece piece{.count = unit.count};
+      PoolPiece piece;
       if (need_forward_) {
         piece.forward = row + tokens_of(unit, false, tokens.emplace_back());
         row += unit.length;
@@ -80,12 +81,17 @@ void Executor::reduce_batch(Reduction& reduction, std::size_t begin, std::size_t
       // A strand that is not there is never read, but addresses are made of it.
       if (!need_forward_) piece.forward = piece.back - unit.count + 1;
       if (!need_reverse_) piece.back = piece.forward + unit.count - 1;
-      const Index record = reduction.record_of[u];
-      if (runs.empty() || runs.back().record != record) {
-        runs.push_back({static_cast<std::int32_t>(pieces.size()), 0, record});
+      for (; used < reduction.left.size() && reduction.left[used].unit == u; ++used) {
+        const Stretch& stretch = reduction.left[used];
+        if (runs.empty() || runs.back().record != stretch.record) {
+          runs.push_back({static_cast<std::int32_t>(pieces.size()), 0, stretch.record});
+        }
+        ++runs.back().pieces;
+        piece.count = stretch.count;
+        pieces.push_back(piece);
+        piece.forward += stretch.count;
+        piece.back -= stretch.count;
       }
-      ++runs.back().pieces;
-      pieces.push_back(piece);
     }
     const std::vector<Tokens> sequences(tokens.begin(), tokens.end());
     const View<const float, 2> x = wide_->on_cuda()->forward(cuda, sequences);
@@ -106,16 +112,17 @@ void Executor::reduce_batch(Reduction& reduction, std::size_t begin, std::size_t
                   .sum = reduction.sum.matrix(reduction.records, columns_)};
     if (reduction.max.size() > 0) op.max = reduction.max.matrix(reduction.records, columns_);
     genossm::run(cuda, op);
+    reduction.left = reduction.left.subspan(used);
   }
 }
 
-void Executor::reduce(std::span<const Unit> units, std::span<const Index> record_of,
+void Executor::reduce(std::span<const Unit> units, std::span<const Stretch> stretches,
                       View<double, 2> sum, View<double, 2> max,
                       const std::function<void(Index)>& done) {
   if constexpr (build::has_cuda) {
     Cuda& cuda = *as_cuda(device_);
     CudaLane& lane = *wide_->on_cuda();
-    Reduction reduction{.units = units, .record_of = record_of, .records = sum.extent[0]};
+    Reduction reduction{.units = units, .left = stretches, .records = sum.extent[0]};
     const auto up = [&](View<double, 2> from) {
       CudaBuffer<double> to(cuda, from.size());
       if (from.size() > 0) cuda.copy_in(to.data(), from.data, to.bytes());

@@ -44,13 +44,12 @@ Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
       plan.chunk = std::max(kCudaSegment, plan.chunk / 2 / kCudaSegment * kCudaSegment);
     }
     if (device_bytes() > request.device_memory && plan.history_bytes > 0) {
-      fail(Fault::memory, "not enough memory on the GPU: keys and values of " +
-                              std::to_string(request.window) + " tokens (" +
-                              in_words(plan.history_bytes) + ") and a chunk of " +
-                              std::to_string(plan.chunk) + " tokens need " +
-                              in_words(device_bytes()) + ", free are " +
-                              in_words(request.device_memory) +
-                              ". Use a smaller --window, --precision bf16 or --device cpu");
+      fail(Fault::memory,
+           "not enough memory on the GPU: keys and values of " + std::to_string(request.window) +
+               " tokens (" + in_words(plan.history_bytes) + ") and a chunk of " +
+               std::to_string(plan.chunk) + " tokens need " + in_words(device_bytes()) +
+               ", free are " + in_words(request.device_memory) +
+               ". Use a smaller --window, --precision bf16 or --device cpu");
     }
     if (device_bytes() > request.device_memory) {
       fail(Fault::memory,

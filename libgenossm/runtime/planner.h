@@ -33,7 +33,7 @@ struct Plan {
   Index lane_bytes = 0;     // one lane, its results and history included
   Index peak_bytes = 0;
   bool cuda = false;       // chunk is a batch on the GPU
-  Index device_bytes = 0;  // of one batch, beside the weights
+  Index device_bytes = 0;  // of one batch and the history, beside the weights
   Index device_free = 0;   // what the request said is free there
   Index halved_to = 0;     // rows of a batch after device memory fell short; 0: it did not
 };

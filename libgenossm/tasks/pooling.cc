@@ -144,12 +144,20 @@ bool Pooling::maxima() const {
                      [](const PoolPart& part) { return part.kind == PoolPart::Kind::max; });
 }
 
-void Pooling::put(const double* sum, const double* max) {
+void Pooling::put(const double* sum, const double* max, Index rows) {
   require(sums(), Fault::internal, "pooling: put() is for means and maxima");
+  require(count_ + rows <= rows_, Fault::internal, "pooling: more rows than the record has");
   for (const Span& span : spans_) {
     std::copy_n(span.kind == PoolPart::Kind::max ? max : sum, columns_, values_.data() + span.at);
   }
-  count_ = rows_;
+  count_ += rows;
+}
+
+void Pooling::get(double* sum, double* max) const {
+  require(sums(), Fault::internal, "pooling: get() is for means and maxima");
+  for (const Span& span : spans_) {
+    std::copy_n(values_.data() + span.at, columns_, span.kind == PoolPart::Kind::max ? max : sum);
+  }
 }
 
 std::string Pooling::state() const {

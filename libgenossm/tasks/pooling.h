@@ -40,11 +40,13 @@ class Pooling {
   // The record has `rows` rows.
   void begin(Index rows);
   void take(Device& device, View<const float, 2> rows);
-  // Whether all parts are means and maxima over all rows; then put() may take the place of take():
-  // the sums of the rows and, where maxima() are wanted, the largest values.
+  // Whether all parts are means and maxima over all rows; then put() may take the place of take()
+  // of so many rows: the sums of all rows up to these and, where maxima() are wanted, the largest
+  // values. get(): these of the rows so far. max: null where no maxima are wanted.
   bool sums() const;
   bool maxima() const;
-  void put(const double* sum, const double* max);
+  void put(const double* sum, const double* max, Index rows);
+  void get(double* sum, double* max) const;
   // What was taken so far, for a journal; restore() comes after begin() with as many rows. Throws
   // Fault::input for bytes of another size.
   std::string state() const;

@@ -433,6 +433,10 @@ void all(bool quick, bool once, const char* only) {
       for (const Index L : {Index{65536}, Index{262144}, Index{524288}, Index{4} * M}) {
         whole(b, ("Caduceus-Ph shape, " + std::to_string(L)).c_str(), ps, L, 1, 262144, 0, 0, 0);
       }
+      for (const Index L : {Index{65536}, Index{262144}, Index{4} * M}) {
+        whole(b, ("Caduceus-PS, 16 layers, " + std::to_string(L)).c_str(), ps, L, 2, 262144, 0, 0,
+              0);
+      }
       const Model full = model_of(b, caduceus(16), Precision::fp32);
       whole(b, "Caduceus-PS fp32, 131,072", full, 131072, 2, 262144, 0, 0, 0);
     }

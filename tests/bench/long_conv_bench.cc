@@ -1,11 +1,16 @@
-// long_conv beside the plain use of FFTW on the same machine: three real transforms of twice the
-// length a channel. One thread; not a test.
+// long_conv beside the plain use of other libraries' transforms on the same machine: three real
+// transforms of twice the length a channel. One thread; not a test.
 //
-// The opponent is timed twice: over channels that lie contiguous in memory, which is kinder than
+// An opponent is timed twice: over channels that lie contiguous in memory, which is kinder than
 // what a model has, and over the columns of the same matrices, sixteen copied out and back at once.
 //
 //   long_conv_bench [LENGTH [CHANNELS]]
+#ifdef GENOSSM_BENCH_FFTW
 #include <fftw3.h>
+#endif
+#ifdef GENOSSM_BENCH_KISSFFT
+#include <kiss_fftr.h>
+#endif
 
 #include <algorithm>
 #include <cmath>
@@ -33,60 +38,96 @@ float noise(std::uint32_t& seed) {
   return static_cast<float>(seed >> 8) * 0x1p-23f - 1;
 }
 
-// The same result by FFTW, channel by channel; plans are made before the clock starts.
+// As a user of these libraries would: the next even size without large factors.
+Index smooth_size(Index n) {
+  const auto smooth = [](Index m) {
+    for (const Index p : {2, 3, 5}) {
+      while (m % p == 0) m /= p;
+    }
+    return m == 1;
+  };
+  while (n % 2 != 0 || !smooth(n)) ++n;
+  return n;
+}
+
+// y = IFFT(FFT(u) FFT(h)) / size by a library, channel by channel; what it prepares is made before
+// the clock starts.
+template <class Library>
 class Opponent {
  public:
-  explicit Opponent(Index length) : length_(length), size_(2 * length) {
-    // As a user of the library would: the next size without large factors.
-    for (; !smooth(size_); ++size_) {
-    }
-    u_ = fftwf_alloc_real(static_cast<std::size_t>(size_));
-    h_ = fftwf_alloc_real(static_cast<std::size_t>(size_));
-    U_ = fftwf_alloc_complex(static_cast<std::size_t>(size_ / 2 + 1));
-    H_ = fftwf_alloc_complex(static_cast<std::size_t>(size_ / 2 + 1));
-    const int n = static_cast<int>(size_);
-    forward_u_ = fftwf_plan_dft_r2c_1d(n, u_, U_, FFTW_MEASURE);
-    forward_h_ = fftwf_plan_dft_r2c_1d(n, h_, H_, FFTW_MEASURE);
-    backward_ = fftwf_plan_dft_c2r_1d(n, U_, u_, FFTW_MEASURE);
-  }
-  // u and h are contiguous here, which is kinder than the program's rows of channels.
+  explicit Opponent(Index length)
+      : length_(length), size_(smooth_size(2 * length)), library_(size_) {}
+  // u and h are contiguous.
   const float* run(const float* u, const float* h) {
-    std::copy_n(u, length_, u_);
-    std::copy_n(h, length_, h_);
-    std::fill(u_ + length_, u_ + size_, 0.0f);
-    std::fill(h_ + length_, h_ + size_, 0.0f);
-    fftwf_execute(forward_u_);
-    fftwf_execute(forward_h_);
+    auto fill = [&](const float* from, float* to) {
+      std::copy_n(from, length_, to);
+      std::fill(to + length_, to + size_, 0.0f);
+    };
+    fill(u, library_.u);
+    fill(h, library_.h);
+    library_.forward();
     const float scale = 1.0f / static_cast<float>(size_);
-    for (Index i = 0; i < size_ / 2 + 1; ++i) {
-      const float re = U_[i][0] * H_[i][0] - U_[i][1] * H_[i][1];
-      const float im = U_[i][0] * H_[i][1] + U_[i][1] * H_[i][0];
-      U_[i][0] = re * scale, U_[i][1] = im * scale;
+    float *U = library_.U, *H = library_.H;
+    for (Index i = 0; i < 2 * (size_ / 2 + 1); i += 2) {
+      const float re = U[i] * H[i] - U[i + 1] * H[i + 1];
+      const float im = U[i] * H[i + 1] + U[i + 1] * H[i];
+      U[i] = re * scale, U[i + 1] = im * scale;
     }
-    fftwf_execute(backward_);
-    return u_;
+    library_.backward();
+    return library_.u;
   }
 
  private:
-  static bool smooth(Index n) {
-    for (const Index p : {2, 3, 5, 7}) {
-      while (n % p == 0) n /= p;
-    }
-    return n == 1;
-  }
   Index length_, size_;
-  float *u_, *h_;
-  fftwf_complex *U_, *H_;
-  fftwf_plan forward_u_, forward_h_, backward_;
+  Library library_;
 };
 
-}  // namespace
+#ifdef GENOSSM_BENCH_FFTW
+struct Fftw {
+  static constexpr const char* kName = "FFTW";
+  explicit Fftw(Index size) {
+    const auto n = static_cast<std::size_t>(size);
+    u = fftwf_alloc_real(n);
+    h = fftwf_alloc_real(n);
+    U = fftwf_alloc_real(n + 2);
+    H = fftwf_alloc_real(n + 2);
+    const int length = static_cast<int>(size);
+    const auto complex = [](float* p) { return reinterpret_cast<fftwf_complex*>(p); };
+    forward_u = fftwf_plan_dft_r2c_1d(length, u, complex(U), FFTW_MEASURE);
+    forward_h = fftwf_plan_dft_r2c_1d(length, h, complex(H), FFTW_MEASURE);
+    backward_u = fftwf_plan_dft_c2r_1d(length, complex(U), u, FFTW_MEASURE);
+  }
+  void forward() { fftwf_execute(forward_u), fftwf_execute(forward_h); }
+  void backward() { fftwf_execute(backward_u); }
 
-int main(int argc, char** argv) {
-  const Index L = argc > 1 ? std::atoll(argv[1]) : 1'000'000;
-  const Index lanes = genossm::long_conv_lanes();
-  const Index D = argc > 2 ? std::atoll(argv[2]) : lanes;
-  std::uint32_t seed = 1;
+  float *u, *h, *U, *H;
+  fftwf_plan forward_u, forward_h, backward_u;
+};
+#endif
+
+#ifdef GENOSSM_BENCH_KISSFFT
+struct Kiss {
+  static constexpr const char* kName = "KissFFT";
+  explicit Kiss(Index size)
+      : memory(4 * size + 4),
+        u(memory.data()),
+        h(u + size),
+        U(h + size),
+        H(U + size + 2),
+        plan(kiss_fftr_alloc(static_cast<int>(size), 0, nullptr, nullptr)),
+        inverse(kiss_fftr_alloc(static_cast<int>(size), 1, nullptr, nullptr)) {}
+  static kiss_fft_cpx* complex(float* p) { return reinterpret_cast<kiss_fft_cpx*>(p); }
+  void forward() { kiss_fftr(plan, u, complex(U)), kiss_fftr(plan, h, complex(H)); }
+  void backward() { kiss_fftri(inverse, complex(U), u); }
+
+  genossm::Buffer<float> memory;
+  float *u, *h, *U, *H;
+  kiss_fftr_cfg plan, inverse;
+};
+#endif
+
+template <class Library>
+void compare(Index L, Index D, std::uint32_t seed) {
   const genossm::Buffer<float> u(L * D), h(L * D), y(L * D);
   for (float& v : u) v = noise(seed);
   for (float& v : h) v = noise(seed);
@@ -102,7 +143,7 @@ int main(int argc, char** argv) {
       lines_u[c * L + t] = u[t * D + c], lines_h[c * L + t] = h[t * D + c];
     }
   }
-  Opponent opponent(L);
+  Opponent<Library> opponent(L);
   double ours = 1e30, theirs = 1e30, columns = 1e30, difference = 0, largest = 0;
   // At least five times, and a second in all.
   const double first = now();
@@ -141,8 +182,22 @@ int main(int argc, char** argv) {
     }
   }
   std::printf(
-      "length %lld, %lld channels: genossm %.4f ms a channel; FFTW %.4f ms, %.2f times; FFTW from "
-      "and to the matrix %.4f ms, %.2f times; largest difference %.1e of the largest value\n",
-      static_cast<long long>(L), static_cast<long long>(D), 1e3 * ours, 1e3 * theirs, theirs / ours,
-      1e3 * columns, columns / ours, difference / largest);
+      "length %lld, %lld channels: genossm %.4f ms a channel; %s %.4f ms, %.2f times; from and to "
+      "the "
+      "matrix %.4f ms, %.2f times; largest difference %.1e of the largest value\n",
+      static_cast<long long>(L), static_cast<long long>(D), 1e3 * ours, Library::kName,
+      1e3 * theirs, theirs / ours, 1e3 * columns, columns / ours, difference / largest);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Index L = argc > 1 ? std::atoll(argv[1]) : 1'000'000;
+  const Index D = argc > 2 ? std::atoll(argv[2]) : genossm::long_conv_lanes();
+#ifdef GENOSSM_BENCH_FFTW
+  compare<Fftw>(L, D, 1);
+#endif
+#ifdef GENOSSM_BENCH_KISSFFT
+  compare<Kiss>(L, D, 1);
+#endif
 }

@@ -1,5 +1,6 @@
 """Running the program in a folder of its own, and reading what it wrote with independent means."""
 import json
+import mmap
 import os
 import pathlib
 import shutil
@@ -14,6 +15,12 @@ GENOSSM = os.environ["GENOSSM"]
 SOURCE = pathlib.Path(os.environ["GENOSSM_SOURCE_DIR"])
 SHARED = pathlib.Path(os.environ.get("GENOSSM_SHARED_DATA", "/nonexistent"))
 TINY = SOURCE / "data" / "tiny"
+
+
+def sanitized():
+    """Whether the program was built with AddressSanitizer, whose own memory grows with the work."""
+    with open(GENOSSM, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as program:
+        return program.find(b"__asan_init") >= 0
 
 
 def have_shared():

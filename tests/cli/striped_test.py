@@ -133,9 +133,54 @@ class Striped(Case):
             for at, row in zip(places, rows[1:]):
                 alt = self.contig[:at - 1] + row[3] + self.contig[at:]
                 self.write("two.fa", f">r\n{self.contig}\n>a\n{alt}\n")
-                scored = self.rows("score", "-m", model, "two.fa", "--alphabet", "acgt", "--bos", "off")[1:]
+                scored = self.rows("score", "-m", model, "two.fa", "--alphabet", "acgt")[1:]
                 r, a = (float([x for x in scored if x[0] == name and int(x[1]) == at][0][3]) for name in "ra")
                 self.assertLess(abs(float(row[4]) - (a - r)), 2e-4 * max(1, abs(a - r)), (model, row))
+
+    def test_variants_and_score_begin_alike(self):
+        # The first base has a score where a token stands before it; there and elsewhere, an allele's is the difference
+        # of the two whole contigs', and those are what score gives.
+        places = (1, 2, 65, 300)
+        lines = ["chrom\tpos\tref\talt"]
+        texts = [self.contig]
+        for at in places:
+            alt = "ACGT"["ACGT".index(self.contig[at - 1]) - 1]
+            lines.append(f"c\t{at}\t{self.contig[at - 1]}\t{alt}")
+            texts.append(self.contig[:at - 1] + alt + self.contig[at:])
+        self.write("v.tsv", "\n".join(lines) + "\n")
+        self.write("all.fa", "".join(f">{i}\n{text}\n" for i, text in enumerate(texts)))
+        for model, bos in ((EVO1, True), (EVO2, False)):
+            for options in ((), ("--bos", "on"), ("--bos", "off")):
+                begins = "on" in options or (bos and not options)
+                sums = [s for _, s in self.sums(model, "all.fa", *options)]
+                wide = ("--window", "2000", "--suffix", "1000")
+                for more in ((), ("--no-reuse",), ("-@", "3")):
+                    done = self.good("variants", "v.tsv", "-f", "x.fa", "-m", model, "--score", "llr", *wide, *options,
+                                     *more, "-q").stdout.decode()
+                    self.assertEqual('"bos": true' in done, begins)
+                    rows = [line.split("\t") for line in done.splitlines() if line[0] != "#"][1:]
+                    self.assertEqual([row[-1] for row in rows], ["OK" if begins else "EDGE"] + ["OK"] * 3)
+                    for i, row in enumerate(rows[0 if begins else 1:], 1 if begins else 2):
+                        self.assertLess(abs(float(row[5]) - sums[0]), 2e-6 * abs(sums[0]), row)
+                        self.assertLess(abs(float(row[6]) - sums[i]), 2e-6 * abs(sums[i]), row)
+                        self.assertLess(abs(float(row[4]) - (sums[i] - sums[0])), 4e-6 * abs(sums[0]), row)
+                # The prediction of the base alone, along the contig and in windows.
+                scored = self.rows("score", "-m", model, "all.fa", "--alphabet", "acgt", *options)[1:]
+                logp = {(row[0], int(row[1])): float(row[3]) for row in scored}
+                for window in ((), ("--window", "2000")):
+                    rows = self.rows("variants", "v.tsv", "-f", "x.fa", "-m", model, "--score", "next", *window,
+                                     *options)[1:]
+                    self.assertEqual([row[-1] for row in rows], ["OK" if begins else "EDGE"] + ["OK"] * 3)
+                    for i, (at, row) in enumerate(zip(places, rows), 1):
+                        if at == 1 and not begins:
+                            continue
+                        want = logp[str(i), at] - logp["0", at]
+                        self.assertLess(abs(float(row[4]) - want), 2e-4 * max(1, abs(want)), (model, row))
+        self.refused(2, "variants", "v.tsv", "-f", "x.fa", "-m", EVO1, "--score", "embdist", "--bos", "on", "-o", "a.tsv",
+                     says="--bos")
+        self.refused(2, "variants", "v.tsv", "-f", "x.fa", "-m", EVO1, "--bos", "yes", "-o", "a.tsv", says="--bos")
+        self.refused(2, "variants", "v.tsv", "-f", "x.fa", "-m", "genossm-mini-causal", "--bos", "on", "-o", "a.tsv",
+                     says="--bos")
 
     def test_a_head_on_top(self):
         draw = random.Random(5)

@@ -10,7 +10,7 @@ import warnings
 
 import numpy
 
-from genossm_cli import SHARED, TINY, Case, have_shared, main
+from genossm_cli import SHARED, TINY, Case, have_shared, main, sanitized
 
 GENOME = TINY / "genomes.fa.gz"
 QUICK = ("--layer", "1", "--window", "512")
@@ -399,6 +399,7 @@ class Plans(Case):
 
 @unittest.skipUnless(have_shared(), "skipped: the larger real data are not here")
 class Chromosome(Case):
+    @unittest.skipIf(sanitized(), "skipped: AddressSanitizer's own memory grows")
     def test_memory_is_flat(self):
         """Three times the bases in the same memory, through windows and through one state-carried pass."""
         genome = sorted((SHARED / "genomes").glob("*chr20*.fa*"))

@@ -91,35 +91,52 @@ class CudaLarge : public ::testing::Test {
 };
 
 // Where few blocks would be at work the scan has a channel a thread instead of two: a sequence
-// alone and among others, both directions, steps from 0.002 to 1 so that segments are left early
-// and late.
+// alone and among others, both directions in one stream and in two, steps from 0.002 to 1 so that
+// segments are left early and late.
 template <class T>
 void same_bits_alone(Cuda& cuda, View<const T, 2> u, View<const T, 2> dt, View<const T, 2> z,
                      View<const T, 2> B, View<const T, 2> C, const std::vector<float>& A,
                      const std::vector<float>& bias) {
   const Index L = u.extent[0], D = u.extent[1], N = B.extent[1], first = 9 * 1024 + 77;
   CudaBuffer<float> on_A(cuda, A), on_bias(cuda, bias);
-  const auto y_of = [&](Index end, std::vector<SequenceRows> rows_of) {
+  const auto y_of = [&](Index end, std::vector<SequenceRows> rows_of, bool two_streams) {
     CudaBuffer<T> y(cuda, end * D);
     SequenceTable table;
     table.assign(cuda, std::move(rows_of));
-    SelectiveScanSet<T> set{.z = rows(z, 0, end), .sequences = table.view(), .y = y.matrix(end, D)};
-    set.forward = {.u = rows(u, 0, end),
-                   .dt = rows(dt, 0, end),
-                   .dt_bias = on_bias.view(),
-                   .A = on_A.matrix(N, D),
-                   .B = {B.data, {end, 1, N}},
-                   .C = {C.data, {end, 1, N}}};
-    set.reverse = set.forward;
+    SelectiveScanSet<T> set{.op = {.u = rows(u, 0, end),
+                                   .dt = rows(dt, 0, end),
+                                   .dt_bias = on_bias.view(),
+                                   .A = on_A.matrix(N, D),
+                                   .B = {B.data, {end, 1, N}},
+                                   .C = {C.data, {end, 1, N}},
+                                   .y = y.matrix(end, D)},
+                            .sequences = table.view()};
+    SelectiveScanSet<T> back = set;
+    back.reverse = back.op.accumulate = back.op.gate_sum = true;
+    back.op.z = rows(z, 0, end);
     check(set);
-    run(cuda, set);
+    check(back);
+    if (two_streams) {
+      Cuda& beside = cuda.beside();
+      beside.follow(cuda);
+      run(cuda, set);
+      back.after = &cuda;
+      run(beside, back);
+      cuda.follow(beside);
+    } else {
+      run(cuda, set);
+      run(cuda, back);
+    }
     std::vector<T> host(static_cast<std::size_t>(first * D));
     cuda.copy_out(host.data(), y.data(), first * D * Index{sizeof(T)});
     return host;
   };
-  const auto alone = y_of(first, {{0, first, -1, true, 0}});
-  const auto among = y_of(L, {{0, first, -1, true, 0}, {first, L, -1, true, 0}});
-  EXPECT_EQ(std::memcmp(alone.data(), among.data(), alone.size() * sizeof(T)), 0);
+  const std::vector<SequenceRows> one = {{0, first, -1, true, 0}};
+  const std::vector<SequenceRows> two = {{0, first, -1, true, 0}, {first, L, -1, true, 0}};
+  const auto alone = y_of(first, one, false);
+  for (const auto& other : {y_of(L, two, false), y_of(first, one, true), y_of(L, two, true)}) {
+    EXPECT_EQ(std::memcmp(alone.data(), other.data(), alone.size() * sizeof(T)), 0);
+  }
 }
 
 TEST_F(CudaLarge, ScanOfFewAndManyBlocksGivesTheSameBits) {

@@ -694,11 +694,43 @@ TEST_P(LawsCuda, ReducedRowsAreTheRowsReduced) {
       }
     });
     Index done = 0;
-    executor.reduce(units, record_of, {sum.data(), {kRecords, C}}, {max.data(), {kRecords, C}},
+    std::vector<Stretch> stretches;
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      stretches.push_back({u, units[u].count, record_of[u]});
+    }
+    executor.reduce(units, stretches, {sum.data(), {kRecords, C}}, {max.data(), {kRecords, C}},
                     [&](Index rows) { done += rows; });
     EXPECT_EQ(sum, want_sum) << static_cast<int>(strand);
     EXPECT_EQ(max, want_max) << static_cast<int>(strand);
     EXPECT_EQ(done, 1 + 37 + 700 + 64 + 1500 + 513 - 25);
+
+    // Bins of 128 rows that begin anew with every record; one goes on from one sequence to the
+    // next. The first is begun with what is there.
+    stretches.clear();
+    std::vector<Index> bin_of, begun(static_cast<std::size_t>(kRecords), 0);
+    Index bins = 0;
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      Index& row = begun[static_cast<std::size_t>(record_of[u])];
+      for (Index left = units[u].count; left > 0;) {
+        if (row % 128 == 0) ++bins;
+        const Index k = std::min(left, 128 - row % 128);
+        stretches.push_back({u, k, bins - 1});
+        bin_of.insert(bin_of.end(), static_cast<std::size_t>(k), bins - 1);
+        row += k, left -= k;
+      }
+    }
+    const auto size = static_cast<std::size_t>(bins * C);
+    sum.assign(size, 0.5), want_sum.assign(size, 0.5);
+    std::size_t at_row = 0;
+    executor.run(units, [&](Index, Index, View<const float, 2> rows) {
+      for (Index t = 0; t < rows.extent[0]; ++t, ++at_row) {
+        for (Index c = 0; c < C; ++c) {
+          want_sum[static_cast<std::size_t>(bin_of[at_row] * C + c)] += rows.row(t)[c];
+        }
+      }
+    });
+    executor.reduce(units, stretches, {sum.data(), {bins, C}}, {}, [](Index) {});
+    EXPECT_EQ(sum, want_sum) << static_cast<int>(strand);
   }
 }
 

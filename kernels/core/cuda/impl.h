@@ -23,6 +23,8 @@ struct Cuda::Impl {
   std::shared_ptr<CudaAllowance> allowance = std::make_shared<CudaAllowance>();
   cudaStream_t stream = nullptr;
   cudaEvent_t marks[8] = {};
+  cudaEvent_t reached = nullptr;  // the last point that another stream waited for
+  std::unique_ptr<Cuda> beside;
   std::shared_ptr<void> scratch;
   Index scratch_bytes = 0;
   std::shared_ptr<const Blas> blas;  // opened by the first matrix product

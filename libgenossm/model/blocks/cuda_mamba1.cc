@@ -48,7 +48,9 @@ class CudaMamba1 final : public CudaMixer<T> {
   void reserve(Cuda& cuda, CudaScratch& scratch, Index rows, Index sequences) const override {
     for (const bool back : {false, true}) buffers(cuda, scratch, rows, back);
     const Index segments = rows / kCudaSegment + sequences + 1;
-    cuda.scratch(2 * segments * E_ * (N_ + 1) * Index{sizeof(float)} + 1024);
+    for (Cuda* stream : {&cuda, &cuda.beside()}) {
+      stream->scratch(segments * E_ * (N_ + 1) * Index{sizeof(float)} + 1024);
+    }
   }
 
   void project_in(Cuda& cuda, View<const T, 2> x, View<T, 2> p) const override {
@@ -63,13 +65,13 @@ class CudaMamba1 final : public CudaMixer<T> {
     (reverse ? conv.reverse : conv.forward) = convolution(b);
     launch_on(cuda, conv);
     project_steps(cuda, b);
-    SelectiveScanSet<T> scan{.softplus = false,
-                             .z = cols(p, E_, 2 * E_),
-                             .sequences = sequences,
-                             .states = states == nullptr ? nullptr : states + (W_ - 1) * E_,
-                             .y = g};
-    (reverse ? scan.reverse : scan.forward) = direction(b);
-    launch_on(cuda, scan);
+    BasicSelectiveScan<T> op = scan(b, g);
+    op.z = cols(p, E_, 2 * E_);
+    launch_on(cuda,
+              SelectiveScanSet<T>{.op = op,
+                                  .reverse = reverse,
+                                  .sequences = sequences,
+                                  .states = states == nullptr ? nullptr : states + (W_ - 1) * E_});
   }
 
   View<T, 2> mix_both(Cuda& cuda, CudaScratch& scratch, const CudaMixer<T>& other, View<T, 2> p,
@@ -81,16 +83,21 @@ class CudaMamba1 final : public CudaMixer<T> {
                                      .forward = convolution(f),
                                      .reverse = back.convolution(r),
                                      .sequences = sequences});
-    project_steps(cuda, f);
-    back.project_steps(cuda, r);
     // The convolution's input is no longer needed.
     const View<T, 2> g = cols(p, 0, E_);
-    launch_on(cuda, SelectiveScanSet<T>{.forward = direction(f),
-                                        .reverse = back.direction(r),
-                                        .softplus = false,
-                                        .z = cols(p, E_, 2 * E_),
-                                        .sequences = sequences,
-                                        .y = g});
+    // One direction's products run beside the other's scan, and both together where a sequence is
+    // too short for one to fill the device. The gate belongs to the sum.
+    Cuda& beside = cuda.beside();
+    beside.follow(cuda);
+    project_steps(cuda, f);
+    back.project_steps(beside, r);
+    launch_on(cuda, SelectiveScanSet<T>{.op = scan(f, g), .sequences = sequences});
+    BasicSelectiveScan<T> op = back.scan(r, g);
+    op.z = cols(p, E_, 2 * E_);
+    op.accumulate = op.gate_sum = true;
+    launch_on(beside, SelectiveScanSet<T>{
+                          .op = op, .reverse = true, .sequences = sequences, .after = &cuda});
+    cuda.follow(beside);
     return g;
   }
 
@@ -122,14 +129,17 @@ class CudaMamba1 final : public CudaMixer<T> {
                                       .softplus = true});
   }
 
-  typename SelectiveScanSet<T>::Direction direction(const Buffers& b) const {
+  // Without the gate.
+  BasicSelectiveScan<T> scan(const Buffers& b, View<T, 2> g) const {
     const Index L = b.low.extent[0], stride = b.low.stride[0];
     return {.u = b.conv,
             .dt = b.step,
+            .softplus = false,
             .A = A_.matrix(N_, E_),
             .B = {b.low.data + R_, {L, 1, N_}, {stride, N_, 1}},
             .C = {b.low.data + R_ + N_, {L, 1, N_}, {stride, N_, 1}},
-            .skip = view_of(skip_)};
+            .skip = view_of(skip_),
+            .y = g};
   }
 
   Index E_, N_, W_, R_;

@@ -43,17 +43,17 @@ class CudaStriped final : public CudaMixer<T> {
            float* states, bool reverse, bool accumulate, View<T, 2> g) const override {
     require(!reverse && !accumulate, Fault::internal, "striped: one direction only");
     const View<T, 2> u = short_result(cuda, scratch, p.extent[0]);
-    launch_on(cuda, CausalConvSet<T>{.x = p,
-                                     .silu = false,
-                                     .forward = {short_taps_.matrix(W_, 3 * D_),
-                                                 view_of(short_bias_), u},
-                                     .sequences = sequences,
-                                     .tails = states});
+    launch_on(cuda,
+              CausalConvSet<T>{.x = p,
+                               .silu = false,
+                               .forward = {short_taps_.matrix(W_, 3 * D_), view_of(short_bias_), u},
+                               .sequences = sequences,
+                               .tails = states});
     const View<T, 2> x2 = cols(u, 0, D_), s = cols(u, D_, 2 * D_);
-    launch_on(cuda, BasicActivation<T>{.kind = ActivationKind::identity,
-                                       .x = s,
-                                       .gate = cols(u, 2 * D_, 3 * D_),
-                                       .y = s});
+    launch_on(
+        cuda,
+        BasicActivation<T>{
+            .kind = ActivationKind::identity, .x = s, .gate = cols(u, 2 * D_, 3 * D_), .y = s});
     for (const CudaSpan& span : sequences.spans) {
       const bool kept = states != nullptr && span.state >= 0;
       float* state = kept ? states + span.state + short_floats() : no_state(cuda, scratch);
@@ -128,16 +128,16 @@ class CudaStriped final : public CudaMixer<T> {
       return;
     }
     const std::array<Index, 3> shape{N_, Q_, D_};
-    launch_on(cuda, BasicDiagonalScan<T>{
-                        .u = s,
-                        .poles = {poles_.data(), shape},
-                        .poles_low = low_.size() > 0 ? View<const float, 3>(low_.data(), shape)
-                                                     : View<const float, 3>(),
-                        .residues = {residues_.data(), shape},
-                        .skip = view_of(skip_),
-                        .gate = gate,
-                        .h = {state, shape},
-                        .y = g});
+    launch_on(cuda, BasicDiagonalScan<T>{.u = s,
+                                         .poles = {poles_.data(), shape},
+                                         .poles_low = low_.size() > 0
+                                                          ? View<const float, 3>(low_.data(), shape)
+                                                          : View<const float, 3>(),
+                                         .residues = {residues_.data(), shape},
+                                         .skip = view_of(skip_),
+                                         .gate = gate,
+                                         .h = {state, shape},
+                                         .y = g});
   }
 
   Index D_, W_, T_, N_, Q_, groups_;

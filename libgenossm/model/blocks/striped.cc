@@ -84,7 +84,8 @@ class Striped final : public Mixer {
   Index state_size() const override { return short_floats() + inner_floats(); }
   Index scratch_columns() const override { return 3 * D_; }
   Index weight_bytes() const override {
-    return in_.bytes() + out_.bytes() + 4 * (filters_.short_taps.size() + filters_.taps.size() + 3 * filters_.poles.size());
+    return in_.bytes() + out_.bytes() +
+           4 * (filters_.short_taps.size() + filters_.taps.size() + 3 * filters_.poles.size());
   }
   bool rows_independent() const override {
     return in_.rows_independent() && out_.rows_independent();
@@ -142,15 +143,16 @@ class Striped final : public Mixer {
     if (conv_ == Conv::modal_complex || conv_ == Conv::modal_real) {
       const std::array<Index, 3> shape{N_, Q_, D_};
       const Buffer<float>& low = filters_.low;
-      launch(device, DiagonalScan{.u = s,
-                                  .poles = {filters_.poles.data(), shape},
-                                  .poles_low = low.size() > 0 ? View<const float, 3>(low.data(), shape)
-                                                            : View<const float, 3>(),
-                                  .residues = {filters_.residues.data(), shape},
-                                  .skip = view_of(filters_.skip),
-                                  .gate = gate,
-                                  .h = {state, shape},
-                                  .y = g});
+      launch(device,
+             DiagonalScan{.u = s,
+                          .poles = {filters_.poles.data(), shape},
+                          .poles_low = low.size() > 0 ? View<const float, 3>(low.data(), shape)
+                                                      : View<const float, 3>(),
+                          .residues = {filters_.residues.data(), shape},
+                          .skip = view_of(filters_.skip),
+                          .gate = gate,
+                          .h = {state, shape},
+                          .y = g});
       return;
     }
     launch(device, Fir{.x = s,

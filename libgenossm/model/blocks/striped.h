@@ -14,11 +14,11 @@ namespace genossm {
 // want them.
 struct StripedFilters {
   explicit StripedFilters(const StripedSpec& spec);
-  std::vector<Index> order;               // which row of in_proj each column is
-  Buffer<float> short_taps, short_bias;   // [W, 3D], [3D]
-  Buffer<float> taps;                     // [G, T]
-  Buffer<float> poles, low, residues;     // [N, Q, D]; low: what float32 leaves of the poles
-  Buffer<float> skip;                     // [D]
+  std::vector<Index> order;              // which row of in_proj each column is
+  Buffer<float> short_taps, short_bias;  // [W, 3D], [3D]
+  Buffer<float> taps;                    // [G, T]
+  Buffer<float> poles, low, residues;    // [N, Q, D]; low: what float32 leaves of the poles
+  Buffer<float> skip;                    // [D]
 };
 
 std::unique_ptr<Mixer> make_mixer(const Placement& place, const StripedSpec& spec);

@@ -1,5 +1,5 @@
-// bigWigs of long contigs: the same bytes however values are handed over, in memory that does not
-// grow.
+// bigWigs of long contigs: the same bytes however values are handed over and by any number of
+// threads, in memory that does not grow.
 #include "libgenossm/output/big_wig.h"
 
 #include <sys/resource.h>
@@ -11,8 +11,8 @@
 namespace genossm::testing {
 namespace {
 
-std::string written(const std::string& path, Index bases, std::size_t piece) {
-  BigWig file({path, "bw", true}, {{"one", 3}, {"two", 100'000'000}, {"three", 70}});
+std::string written(const std::string& path, Index bases, std::size_t piece, int threads = 1) {
+  BigWig file({path, "bw", true, threads}, {{"one", 3}, {"two", 100'000'000}, {"three", 70}});
   std::vector<float> values;
   std::uint32_t state = 1;
   const auto add = [&](const std::string& contig, Index begin, Index n) {
@@ -44,6 +44,15 @@ TEST(BigWig, TheCutOfTheValuesChangesNothing) {
     EXPECT_TRUE(slurp(written(path, 300'000, piece)) == whole) << piece;
   }
   EXPECT_EQ(entries(folder.path()), 1u);
+}
+
+TEST(BigWig, TheNumberOfThreadsChangesNothing) {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "a.bw").string();
+  const std::string one = slurp(written(path, 300'000, 4096));
+  for (const int threads : {2, 5}) {
+    EXPECT_TRUE(slurp(written(path, 300'000, 4096, threads)) == one) << threads;
+  }
 }
 
 TEST(BigWig, MemoryIsFlat) {

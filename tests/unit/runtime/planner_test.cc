@@ -93,6 +93,31 @@ TEST(Planner, BatchesOnAGpuFitItsMemory) {
   EXPECT_THROW(make_plan(c, r), Error);
 }
 
+TEST(Planner, KeysAndValuesOnAGpuComeBesideTheBatch) {
+  Card c = card(false);
+  c.cuda = true;
+  c.cuda_row_bytes = 6'000;
+  PlanRequest r = request(100'000);
+  const Index without = make_plan(c, r).device_bytes;
+  c.history_bytes = 20'000;
+  const Plan free = make_plan(c, r);
+  EXPECT_EQ(free.history_bytes, Index{100'000} * 20'000);
+  EXPECT_EQ(free.device_bytes, without + free.history_bytes);
+  // Batches make room for them down to the smallest, then the window is refused.
+  r.device_memory = free.history_bytes + without / 3;
+  EXPECT_EQ(make_plan(c, r).chunk, free.chunk / 4);
+  r.device_memory = free.history_bytes;
+  try {
+    make_plan(c, r);
+    FAIL() << "no room for a batch";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::memory);
+    const std::string said = error.what();
+    EXPECT_NE(said.find("keys and values of 100000 tokens"), std::string::npos) << said;
+    EXPECT_NE(said.find("--window"), std::string::npos) << said;
+  }
+}
+
 TEST(Planner, SomeMemoryIsAvailable) { EXPECT_GT(available_memory(), Index{1} << 28); }
 
 }  // namespace

@@ -58,10 +58,20 @@ TEST(Pooling, SumsMayComeFromElsewhere) {
   ASSERT_TRUE(pooling.sums() && pooling.maxima());
   const double sum[] = {45, -45}, max[] = {9, 0};
   pooling.begin(10);
-  pooling.put(sum, max);
+  pooling.put(sum, max, 10);
+  EXPECT_EQ(pooling.finish(), pooled("max+mean", 10, 3));
+  // In two parts, the sums of the first handed on.
+  const double less_sum[] = {6, -6}, less_max[] = {3, 0};
+  pooling.begin(10);
+  pooling.put(less_sum, less_max, 4);
+  double sum_then[2] = {}, max_then[2] = {};
+  pooling.get(sum_then, max_then);
+  EXPECT_TRUE(std::equal(sum_then, sum_then + 2, less_sum));
+  EXPECT_TRUE(std::equal(max_then, max_then + 2, less_max));
+  pooling.put(sum, max, 6);
   EXPECT_EQ(pooling.finish(), pooled("max+mean", 10, 3));
   pooling.begin(0);
-  pooling.put(sum, max);
+  pooling.put(sum, max, 0);
   for (const float value : pooling.finish()) EXPECT_TRUE(std::isnan(value));
 }
 
