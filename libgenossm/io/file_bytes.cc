@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstring>
 #include <iterator>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -70,6 +71,14 @@ struct FileBytes::Descriptor {
   int number;
 };
 
+// The last block of which a part was read. Who reads piece by piece begins in the block that the
+// piece before ended in.
+struct FileBytes::Last {
+  std::mutex mutex;
+  std::uint64_t compressed = 0;  // where the block begins in the file
+  std::vector<char> text;        // of it; empty: none was read
+};
+
 void FileBytes::refuse(const std::string& sentence) const {
   fail(Fault::input, path_ + ": " + sentence);
 }
@@ -92,6 +101,7 @@ FileBytes FileBytes::open(const std::string& path) {
   const int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (number < 0) missing(reason());
   bytes.descriptor_ = std::make_shared<Descriptor>(number);
+  bytes.last_ = std::make_shared<Last>();
   if (::fstat(number, &status) != 0) missing(reason());
   std::error_code ignored;
   bytes.changed_ = std::filesystem::last_write_time(path, ignored);
@@ -243,6 +253,24 @@ void FileBytes::decompress(const Block& block, std::uint64_t stored, std::span<c
   if (crc != little(in, footer, 4)) damaged();
 }
 
+// Of a block of `size` bytes.
+void FileBytes::copy_part(const Block& block, std::size_t size, std::size_t skip,
+                          std::span<char> out) const {
+  {
+    const std::lock_guard lock(last_->mutex);
+    if (last_->text.size() == size && last_->compressed == block.compressed) {
+      std::memcpy(out.data(), last_->text.data() + skip, out.size());
+      return;
+    }
+  }
+  std::vector<char> whole(size);
+  decompress(block, block_length(block.compressed), whole);
+  std::memcpy(out.data(), whole.data() + skip, out.size());
+  const std::lock_guard lock(last_->mutex);
+  last_->compressed = block.compressed;
+  last_->text.swap(whole);
+}
+
 Index FileBytes::read(Index offset, std::span<char> out) const {
   if (offset >= size_) return 0;
   out = out.first(std::min(out.size(), static_cast<std::size_t>(size_ - offset)));
@@ -254,19 +282,15 @@ Index FileBytes::read(Index offset, std::span<char> out) const {
   std::uint64_t at = static_cast<std::uint64_t>(offset);
   auto next = std::upper_bound(blocks_.begin(), blocks_.end(), at,
                                [](std::uint64_t a, const Block& b) { return a < b.uncompressed; });
-  std::vector<char> whole;
   for (; !out.empty(); ++next) {
     const Block& block = *std::prev(next);
     const std::size_t size = next->uncompressed - block.uncompressed;
     if (size == 0) continue;
     const std::size_t skip = at - block.uncompressed, n = std::min(size - skip, out.size());
-    const std::uint64_t stored = block_length(block.compressed);
     if (n == size) {
-      decompress(block, stored, out.first(n));
+      decompress(block, block_length(block.compressed), out.first(n));
     } else {
-      whole.resize(size);
-      decompress(block, stored, whole);
-      std::memcpy(out.data(), whole.data() + skip, n);
+      copy_part(block, size, skip, out.first(n));
     }
     at += n;
     out = out.subspan(n);

@@ -39,17 +39,20 @@ class FileBytes {
     std::uint64_t uncompressed = 0;  // and in the text
   };
   struct Descriptor;
+  struct Last;
 
   void read_file(std::uint64_t offset, std::span<char> out) const;
   std::uint64_t block_length(std::uint64_t at) const;
   bool load_index();
   void walk(std::size_t most);
   void decompress(const Block& block, std::uint64_t stored, std::span<char> out) const;
+  void copy_part(const Block& block, std::size_t size, std::size_t skip, std::span<char> out) const;
   [[noreturn]] void refuse(const std::string& sentence) const;
 
   std::string path_;
   std::filesystem::file_time_type changed_;
   std::shared_ptr<const Descriptor> descriptor_;
+  std::shared_ptr<Last> last_;
   std::uint64_t stored_ = 0;   // bytes in the file
   std::vector<Block> blocks_;  // those that hold something, and one past the last
   std::uint64_t walked_ = 0;   // how far the map reaches, in the file and in the text
