@@ -11,12 +11,12 @@ namespace {
 
 TEST(PackedBlocks, KeepTheirOrder) {
   for (const int threads : {1, 2, 5}) {
-    PackedBlocks blocks(threads, [](std::string_view block) { return "<" + std::string(block); });
+    PackedBlocks blocks(threads, [](std::string_view block) { return std::string(block) + ">"; });
     std::string expected, got;
     const auto put = [&](std::string_view packed) { got += packed; };
     for (int i = 0; i < 101; ++i) {
       blocks.add(std::to_string(i), put);
-      expected += "<" + std::to_string(i);
+      expected += std::to_string(i) + ">";
       if (i == 50) blocks.flush(put);
     }
     blocks.flush(put);
