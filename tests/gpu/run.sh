@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-targets="kernel_cuda_ops kernel_cuda_large golden_models golden_kernels golden_seq_kernels golden_attention golden_striped laws cuda_bench striped_bench"
+targets="kernel_cuda_ops kernel_cuda_hyena kernel_cuda_large golden_models golden_kernels golden_seq_kernels golden_attention golden_hyenadna golden_striped laws cuda_bench striped_bench"
 # The formats of files have no part in these tests, and such machines often lack their libraries.
 cmake -S "$here" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGENOSSM_CUDA=ON \
   -DGENOSSM_HDF5=OFF -DGENOSSM_BIGWIG=OFF -DGENOSSM_BLOSC=OFF \
