@@ -91,7 +91,7 @@ TEST_P(StripedGolden, CudaInBf16) {
   if (!cuda) GTEST_SKIP() << kNoGpu;
   const LogitsError error = logits_error(GetParam(), *cuda, Precision::bf16);
   EXPECT_LE(error.largest, 8e-2);
-  EXPECT_LE(error.typical, 3e-2);
+  EXPECT_LE(error.typical, 4e-2);
 }
 
 // Here only the inputs of the products are rounded: 1.6e-2 to 5.2e-2.
