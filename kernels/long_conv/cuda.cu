@@ -308,6 +308,58 @@ __global__ void __launch_bounds__(kThreads, 3) row_products_kernel(Part part) {
                   row_of(part, part.h, static_cast<Index>(blockIdx.y) * part.M, place), row);
 }
 
+// Both for one sequence alone: the spectrum stays in registers, kButterflies of R elements a
+// thread.
+template <int kButterflies, int R>
+__global__ void __launch_bounds__(kThreads, 2) row_convolutions_kernel(Part part) {
+  extern __shared__ float2 shared[];
+  const BlockFft& fft = part.rows;
+  const Place place(part, fft);
+  const BlockMemory memory{fft, shared};
+  const int last = fft.stages - 1;
+  const auto there = [&](const Numbers& row) {
+    int q = fft.N / fft.radix[0];
+    run_stage<false, false>(fft, 0, q, row, memory);
+    for (int s = 1; s < last; ++s) {
+      __syncthreads();
+      q /= fft.radix[s];
+      run_stage<false, false>(fft, s, q, memory, memory);
+    }
+    __syncthreads();
+  };
+  const int lane = static_cast<int>(threadIdx.x) & ((1 << fft.log_lanes) - 1);
+  const int first = (static_cast<int>(threadIdx.x) >> fft.log_lanes) * R;
+  const int step = (kThreads >> fft.log_lanes) * R;
+  float2 k[kButterflies][R];
+  there(row_of(part, part.h, place.plane, place));
+#pragma unroll
+  for (int i = 0; i < kButterflies; ++i) {
+    memory.load<R>(first + i * step, 1, lane, k[i]);
+    small_transform<R, false>(k[i]);
+  }
+  __syncthreads();
+  const Numbers row = row_of(part, part.u, place.plane, place);
+  there(row);
+#pragma unroll
+  for (int i = 0; i < kButterflies; ++i) {
+    float2 a[R];
+    memory.load<R>(first + i * step, 1, lane, a);
+    small_transform<R, false>(a);
+#pragma unroll
+    for (int r = 0; r < R; ++r) a[r] = turned<false>(a[r], k[i][r]);
+    small_transform<R, true>(a);
+    memory.store<R>(first + i * step, 1, lane, a);
+  }
+  int q = fft.radix[last];
+  for (int s = last - 1; s > 0; --s) {
+    __syncthreads();
+    run_stage<true, false>(fft, s, q, memory, memory);
+    q *= fft.radix[s];
+  }
+  __syncthreads();
+  run_stage<true, false>(fft, 0, q, memory, row);
+}
+
 template <class Y>
 __global__ void __launch_bounds__(kThreads, 3) columns_out_kernel(Part part, BasicLongConv<Y> op) {
   extern __shared__ float2 shared[];
@@ -386,6 +438,10 @@ class Convolution {
       for (Index g = 0; g < all_groups; g += groups_at_once) {
         part_.first_channel = g * kLanes;
         part_.groups = static_cast<int>(std::min(groups_at_once, all_groups - g));
+        const BlockFft& rows = part_.rows;
+        together_ = run.last - run.first == 1 && rows.stages > 1 &&
+                    rows.radix[rows.stages - 1] == 8 &&
+                    rows.N << rows.log_lanes == 4 * 8 * kThreads;
         take_taps(shape);
         for (Index s = run.first; s < run.last; s += sequences_at_once) {
           part_.table = table_ == nullptr ? nullptr : table_ + s;
@@ -420,7 +476,7 @@ class Convolution {
     const int length = static_cast<int>(std::min<Index>(op_.h.extent[0], part_.length));
     start(cuda_, columns_in_kernel, part_.columns, shape.N2, part_.groups, 1, part_, op_.h, length,
           true);
-    if (shape.one_level()) return;
+    if (shape.one_level() || together_) return;
     start(cuda_, row_spectra_kernel, part_.rows, shape.N1, part_.groups, 1, part_);
   }
 
@@ -432,7 +488,11 @@ class Convolution {
     }
     start(cuda_, columns_in_kernel, part_.columns, shape.N2, groups, sequences, part_, op_.u,
           part_.length, false);
-    start(cuda_, row_products_kernel, part_.rows, shape.N1, groups, sequences, part_);
+    if (together_) {
+      start(cuda_, row_convolutions_kernel<4, 8>, part_.rows, shape.N1, groups, 1, part_);
+    } else {
+      start(cuda_, row_products_kernel, part_.rows, shape.N1, groups, sequences, part_);
+    }
     start(cuda_, columns_out_kernel<Y>, part_.columns, shape.N2, groups, sequences, part_, op_);
   }
 
@@ -441,6 +501,8 @@ class Convolution {
   const SequenceRows* table_;
   Memory memory_;
   Part part_;
+  // The rows of taps and samples are transformed by one kernel.
+  bool together_ = false;
 };
 
 template <class Y>
