@@ -35,7 +35,7 @@ template <>
 constexpr cudaDataType_t kType<bf16> = CUDA_R_16BF;
 
 constexpr Index kTypicalRows = 65536;
-constexpr Index kTrialElements = Index{1} << 26;  // of x and two y, when routines are tried
+constexpr Index kTrialElements = Index{1} << 28;  // of x and two y, when routines are tried
 constexpr Index kElementsACall = Index{1} << 30;  // so that no routine's 32-bit offsets overflow
 
 // One product's descriptions, freed together.
