@@ -22,7 +22,8 @@ std::vector<std::int32_t> reverse_complement(std::span<const std::int32_t> token
 struct Executor::Item {
   std::vector<std::size_t> units;  // of the wave
   bool reverse = false;
-  Buffer<float> rows;         // wanted rows of all units, one after the other
+  Index count = 0;            // wanted rows of all units, one after the other
+  float* rows = nullptr;      // in the wave's
   std::vector<Index> offset;  // of each unit in rows
 };
 
@@ -167,15 +168,11 @@ void Executor::run_items(Device& device, Lane& lane, std::span<const Unit> units
   std::vector<Member> members;
   std::vector<std::vector<std::int32_t>> tokens;
   for (Item& item : items) {
-    Index total = 0;
     for (std::size_t i = 0; i < item.units.size(); ++i) {
       const Unit& unit = units[item.units[i]];
-      item.offset.push_back(total);
-      total += unit.count;
       const Index first = tokens_of(unit, item.reverse, tokens.emplace_back());
       members.push_back({&item, i, first});
     }
-    item.rows = Buffer<float>(total * lane_columns_);
   }
   const std::vector<Tokens> sequences(tokens.begin(), tokens.end());
   lane.run(device, sequences, [&](Index s, Index first, View<const float, 2> values) {
@@ -186,9 +183,25 @@ void Executor::run_items(Device& device, Lane& lane, std::span<const Unit> units
       const Index row = first + t - member.first_row;
       if (row < 0 || row >= count) continue;
       std::copy_n(values.row(t), lane_columns_,
-                  item.rows.data() + (item.offset[member.of_item] + row) * lane_columns_);
+                  item.rows + (item.offset[member.of_item] + row) * lane_columns_);
     }
   });
+}
+
+// One block for all rows of a wave, kept for the next: memory given back and taken again would cost
+// a page fault for every few rows, and leave gaps that make the peak a matter of luck.
+void Executor::hold_rows(std::span<Item> items) {
+  Index total = 0;
+  for (const Item& item : items) total += item.count * lane_columns_;
+  if (held_.size() < total) {
+    held_ = Buffer<float>();
+    held_ = Buffer<float>(total);
+  }
+  float* rows = held_.data();
+  for (Item& item : items) {
+    item.rows = rows;
+    rows += item.count * lane_columns_;
+  }
 }
 
 void Executor::wave(std::span<const Unit> units, Index first_unit, const Take& take) {
@@ -211,9 +224,16 @@ void Executor::wave(std::span<const Unit> units, Index first_unit, const Take& t
   }
   std::vector<Item> items;
   for (const auto& members : batches) {
-    if (need_forward_) items.push_back({members, false, {}, {}});
-    if (need_reverse_) items.push_back({members, true, {}, {}});
+    Item item{members, false, 0, nullptr, {}};
+    for (const std::size_t u : members) {
+      item.offset.push_back(item.count);
+      item.count += units[u].count;
+    }
+    if (need_forward_) items.push_back(item);
+    item.reverse = true;
+    if (need_reverse_) items.push_back(std::move(item));
   }
+  hold_rows(items);
   if (static_cast<Index>(items.size()) >= options_.threads && options_.threads > 1 &&
       std::holds_alternative<Cpu>(device_)) {
     // As many items at once as there are lanes; each lane is used by one task at a time.
@@ -250,7 +270,7 @@ void Executor::wave(std::span<const Unit> units, Index first_unit, const Take& t
       const Unit& unit = units[u];
       if (unit.count == 0) continue;
       const auto part = [&](const Item& item) {
-        return View<const float, 2>(item.rows.data() + item.offset[i] * lane_columns_,
+        return View<const float, 2>(item.rows + item.offset[i] * lane_columns_,
                                     {unit.count, lane_columns_});
       };
       const Index index = first_unit + static_cast<Index>(u);

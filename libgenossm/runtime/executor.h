@@ -82,6 +82,7 @@ class Executor {
   // One strand's tokens of a unit, and the place of the first wanted row among them.
   Index tokens_of(const Unit& unit, bool reverse, std::vector<std::int32_t>& ids) const;
   void note_shortage();
+  void hold_rows(std::span<Item> items);
   void wave(std::span<const Unit> units, Index first_unit, const Take& take);
   void stream(const Unit& unit, Index index, const Take& take);
   void run_items(Device& device, Lane& lane, std::span<const Unit> units, std::span<Item> items);
@@ -96,7 +97,8 @@ class Executor {
   bool need_forward_, need_reverse_;
   std::unique_ptr<Lane> wide_;  // runs with all threads
   std::vector<std::unique_ptr<Lane>> lanes_;
-  Buffer<float> joined_;
+  Buffer<float> held_;    // rows of a wave
+  Buffer<float> joined_;  // of a unit
 };
 
 // Reverse complement of token ids by the checkpoint's map.

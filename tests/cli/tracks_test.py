@@ -408,9 +408,10 @@ class Chromosome(Case):
             self.skipTest("skipped: no chromosome 20")
         contig = self.good_contig(genome[0])
         # From the first length on, batches and segments of the journal are as full as they become:
-        # segments end by their size alone, whatever the machine's speed.
-        routes = ((("--window", "1024"), 3_000_000, 9_000_000),
-                  (("-m", "genossm-mini-causal"), 4_000_000, 12_000_000))
+        # segments end by their size alone, whatever the machine's speed. Two short lengths, since
+        # the allocator's share of a peak depends on the order in which sizes came.
+        routes = ((("--window", "1024"), 2_000_000, 3_000_000, 9_000_000),
+                  (("-m", "genossm-mini-causal"), 3_000_000, 4_000_000, 12_000_000))
         for route, *lengths in routes:
             peaks = []
             for bases in lengths:
@@ -418,7 +419,7 @@ class Chromosome(Case):
                           "--layer", "0", "--pool", "bins:128", "--save-every", "3600", "-o", "o.npy", "--force",
                           "--summary", "s.json")
                 peaks.append(json.loads(self.path("s.json").read_text())["peak_memory_bytes"])
-            self.assertLess(peaks[1] - peaks[0], 12 << 20, (route, peaks))
+            self.assertLess(peaks[2] - max(peaks[:2]), 12 << 20, (route, peaks))
 
     def good_contig(self, path):
         fai = path.with_name(path.name + ".fai")
