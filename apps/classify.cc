@@ -46,7 +46,7 @@ void run(Options& options, const CLI::App& app) {
   ClassifyOptions job;
   job.source = options.sequences.source;
   job.output = options.output;
-  if (job.output.path.empty()) job.output.path = "-";
+  complete(job.output, options.model);
   job.combine = parse_combine(options.combine);
   job.per_window = options.per_window;
   job.top = options.top;

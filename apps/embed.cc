@@ -50,7 +50,7 @@ void run(Options& options) {
   job.element = parse_element(options.dtype);
   job.features.logits = options.logits;
   job.output = options.output;
-  if (job.output.path.empty()) job.output.path = "-";
+  complete(job.output, options.model);
   if (job.output.path == "-" && job.output.type.empty()) job.output.type = "tsv";
   job.plot = options.plot;
   job.special_tokens = parse_special_tokens(options.special);

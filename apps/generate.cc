@@ -17,7 +17,7 @@ void run(Options& options) {
   GenerateOptions& job = options.job;
   job.run.memory = options.model.memory_bytes();
   job.run.threads = options.model.thread_count();
-  if (job.output.path.empty()) job.output.path = "-";
+  complete(job.output, options.model);
   const ProgressKind kind = options.report.progress_kind();
 
   Device device = options.model.open_device();

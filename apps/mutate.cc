@@ -23,7 +23,7 @@ void run(Options& options) {
   job.source = options.source;
   job.indels = options.indels > 0;
   job.output = options.output;
-  if (job.output.path.empty()) job.output.path = "-";
+  complete(job.output, options.model);
   job.plot = options.plot;
   job.provenance = options.report.provenance();
   const ProgressKind kind = options.report.progress_kind();

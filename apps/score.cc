@@ -40,7 +40,7 @@ void run(Options& options) {
     job.output.type = "hub";
   }
   job.assembly = options.assembly;
-  if (job.output.path.empty()) job.output.path = "-";
+  complete(job.output, options.model);
   job.run.keep = options.keep.options(options.model);
   if (!options.report.no_version) {
     job.version = version();

@@ -297,6 +297,11 @@ void add_output_options(CLI::App& app, OutputRequest& output, const std::string&
   app.add_flag("--force", output.force, "Overwrite an existing output");
 }
 
+void complete(OutputRequest& output, const ModelOptions& model) {
+  if (output.path.empty()) output.path = "-";
+  output.threads = model.thread_count();
+}
+
 void ReportOptions::add(CLI::App& app) {
   app.add_option("--summary", summary, "Write counts, plan, speed and checksums as JSON");
   app.add_option("--multiqc", multiqc,

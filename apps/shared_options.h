@@ -75,6 +75,8 @@ struct KeepFlags {
 
 // -o, -O, --force
 void add_output_options(CLI::App& app, OutputRequest& output, const std::string& types);
+// Standard output where no file is named; what is compressed is so by as many threads as compute.
+void complete(OutputRequest& output, const ModelOptions& model);
 
 // --summary, --multiqc, --strict, --progress, -q, -v, --no-version
 struct ReportOptions {

@@ -38,7 +38,7 @@ void run(Options& options) {
   job.run.strict = options.report.strict;
   job.tracks = parse_trace_tracks(options.track);
   job.output = options.output;
-  if (job.output.path.empty()) job.output.path = "-";
+  complete(job.output, options.model);
   job.plot = options.plot;
   job.provenance = options.report.provenance();
   const ProgressKind kind = options.report.progress_kind();

@@ -23,7 +23,7 @@ void run(Options& options) {
   job.reference = options.reference;
   job.ref_mismatch = parse_ref_mismatch(options.ref_mismatch);
   job.output = options.output;
-  if (job.output.path.empty()) job.output.path = "-";
+  complete(job.output, options.model);
   job.index = options.index;
   job.provenance = options.report.provenance();
   const ProgressKind kind = options.report.progress_kind();

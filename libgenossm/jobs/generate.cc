@@ -48,7 +48,8 @@ class GenerateRun {
 
   JobReport run() {
     const std::string type = output_type(options_.output, {"fasta", "fasta.gz"}, "fasta");
-    TextFile file(options_.output.path, options_.output.force, type == "fasta.gz");
+    TextFile file(options_.output.path, options_.output.force, type == "fasta.gz",
+                  options_.output.threads);
     std::optional<AtomicFile> saved;
     if (!options_.save_state.empty()) saved.emplace(options_.save_state, options_.output.force);
     const auto n = static_cast<Index>(prompts_.size()) * options_.samples;

@@ -357,8 +357,7 @@ class ScoreRun {
   // The output's name is taken first: whoever has it is the one that works on it.
   void open_output(const SequenceSource& source, const std::optional<Survey>& found, bool kept) {
     const bool part = options_.run.keep.shards > 0;
-    OutputRequest request = kept ? own_output(options_.output) : options_.output;
-    request.threads = options_.run.threads;
+    const OutputRequest request = kept ? own_output(options_.output) : options_.output;
     Facts facts = provenance();
     facts.emplace_back("type", type_);
     facts.emplace_back("per record", options_.per_record ? "true" : "false");

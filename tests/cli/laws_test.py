@@ -35,6 +35,12 @@ class Laws(Case):
         self.same("tsv", "score", "in.fa", "--track", "logp,entropy", variants=self.CUTS)
         self.same("tsv.gz", "score", "in.fa", "--window", "1000", "--strand", "avg", variants=self.CUTS)
 
+    def test_compressed_by_threads(self):
+        threads = (["-@", "1"], ["-@", "2"], ["-@", "5"])
+        self.same("tsv.gz", "embed", "in.fa", "--window", "512", "--layer", "1", "--pool", "none", variants=threads)
+        self.same("vcf.gz", "mutate", "-f", TINY / "genomes.fa.gz", "-r", "lambda:2001-2200", "-m",
+                  "genossm-mini-causal", "--window", "128", variants=threads)
+
     def test_bf16(self):
         self.same("npz", "embed", "in.fa", "--precision", "bf16", variants=self.CUTS[:4])
 
