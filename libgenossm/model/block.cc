@@ -107,28 +107,32 @@ Index Block::weight_bytes() const {
          (mlp_norm_ ? fc1_.bytes() + gate_.bytes() + fc2_.bytes() : 0);
 }
 
-std::vector<Product> Block::products() const {
-  std::vector<Product> all;
-  const auto add = [&](const std::vector<Product>& more) {
-    all.insert(all.end(), more.begin(), more.end());
+std::vector<std::vector<Product>> Block::products() const {
+  const auto add = [](std::vector<Product>& to, const std::vector<Product>& more) {
+    to.insert(to.end(), more.begin(), more.end());
   };
+  std::vector<Product> first, last;  // of a block's two walks
   if (whole_) {
-    all = whole_->products();
-    if (mlp_norm_) add({{&fc1_, false}, {&fc2_, true}});
-    return all;
+    first = whole_->products_in();
+    last = whole_->products_out();
+  } else {
+    first = {forward_->product_in()};
+    add(first, forward_->products_inside());
+    if (two_way()) {
+      const bool share = tied_ && !multiply_;
+      if (!share) last = {reverse_->product_in()};
+      add(last, reverse_->products_inside());
+      if (!share) last.push_back(reverse_->product_out());
+    }
+    last.push_back(forward_->product_out());
   }
-  add({forward_->product_in()});
-  add(forward_->products_inside());
-  if (two_way()) {
-    const bool share = tied_ && !multiply_;
-    if (!share) add({reverse_->product_in()});
-    add(reverse_->products_inside());
-    if (!share) add({reverse_->product_out()});
+  if (mlp_norm_) {
+    if (gate_.outputs() > 0) last.push_back({&gate_, false});
+    add(last, {{&fc1_, false}, {&fc2_, true}});
   }
-  add({forward_->product_out()});
-  if (gate_.outputs() > 0) add({{&gate_, false}});
-  if (mlp_norm_) add({{&fc1_, false}, {&fc2_, true}});
-  return all;
+  if (whole_ || two_way()) return {first, last};
+  add(first, last);
+  return {first};
 }
 
 View<float, 2> Block::normed(Device& device, Scratch& scratch, View<const float, 2> x) const {

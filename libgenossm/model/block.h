@@ -44,8 +44,9 @@ class Block {
   Index stepping() const { return whole_ ? 0 : forward_->stepping(); }
   // Channels of long convolutions.
   Index convolved() const { return whole_ ? whole_->convolved() : 0; }
-  // The matrix products that forward() runs on every row, in its order.
-  std::vector<Product> products() const;
+  // The matrix products that forward() runs on every row: for each of its walks over the rows, in
+  // its order.
+  std::vector<std::vector<Product>> products() const;
 
   // x [L, D] in and out. pieces: the sequences that make up the rows, in order; one-way blocks use
   // their states, the others want every piece whole and ignore them. slab: rows that go through all

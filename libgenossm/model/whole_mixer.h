@@ -29,8 +29,8 @@ class WholeMixer {
 
   // Channels that a long convolution is run over, those of all its convolutions together.
   virtual Index convolved() const = 0;
-  // The products of enter() and leave(), in this order.
-  virtual std::vector<Product> products() const = 0;
+  virtual std::vector<Product> products_in() const = 0;   // of enter(), in its order
+  virtual std::vector<Product> products_out() const = 0;  // of leave()
 };
 
 }  // namespace genossm

@@ -18,14 +18,21 @@ double wall_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+template <class F>
+void for_each_product(const Block& block, const F& f) {
+  for (const std::vector<Product>& walk : block.products()) {
+    for (const Product& product : walk) f(product);
+  }
+}
+
 // Columns wide enough for either side of any product.
 std::pair<Index, Index> widest(const Model& model) {
   Index in = 1, out = 1;
   for (Index i = 0; i < model.card().layers; ++i) {
-    for (const Product& product : model.block(i).products()) {
+    for_each_product(model.block(i), [&](const Product& product) {
       in = std::max(in, product.linear->inputs());
       out = std::max(out, product.linear->outputs());
-    }
+    });
   }
   return {in, out};
 }
@@ -41,9 +48,9 @@ double process_cpu_seconds() {
 double product_flop(const Model& model, Index rows) {
   double flop = 0;
   for (Index i = 0; i < model.card().layers; ++i) {
-    for (const Product& product : model.block(i).products()) {
+    for_each_product(model.block(i), [&](const Product& product) {
       flop += 2.0 * static_cast<double>(product.linear->inputs() * product.linear->outputs());
-    }
+    });
   }
   return flop * static_cast<double>(rows);
 }
@@ -83,19 +90,22 @@ Timing replay_products(const Model& model, Cpu& cpu, Index rows, Index slab) {
   }
   const double start = wall_seconds(), cpu_start = process_cpu_seconds();
   for (Index layer = 0; layer < model.card().layers; ++layer) {
-    const std::vector<Product> products = model.block(layer).products();
+    const std::vector<std::vector<Product>> walks = model.block(layer).products();
     cpu.for_each(streams, [&](Index s) {
       Device alone{Cpu(1)};
       const auto i = static_cast<std::size_t>(s);
       const Index end = rows * (s + 1) / streams;
-      for (Index at = rows * s / streams; at < end; at += slab) {
-        const Index n = std::min(slab, end - at);
-        for (const Product& product : products) {
-          // The sums start at zero: what a replay adds up over a whole run would overflow.
-          const View<float, 2> to = y[i].matrix(n, product.linear->outputs());
-          if (product.accumulate) std::fill(to.data, to.data + to.size(), 0.0f);
-          product.linear->run(alone, x[i].matrix(n, product.linear->inputs()), to,
-                              product.accumulate);
+      // The products of a walk alone share the cache: those of the next come when it has ended.
+      for (const std::vector<Product>& walk : walks) {
+        for (Index at = rows * s / streams; at < end; at += slab) {
+          const Index n = std::min(slab, end - at);
+          for (const Product& product : walk) {
+            // The sums start at zero: what a replay adds up over a whole run would overflow.
+            const View<float, 2> to = y[i].matrix(n, product.linear->outputs());
+            if (product.accumulate) std::fill(to.data, to.data + to.size(), 0.0f);
+            product.linear->run(alone, x[i].matrix(n, product.linear->inputs()), to,
+                                product.accumulate);
+          }
         }
       }
     });

@@ -25,8 +25,8 @@ double product_flop(const Model& model, Index rows);
 // on a few channels and scaled to all; filters ready-made. Zero for models that have none.
 Timing replay_long_convs(const Model& model, Cpu& cpu, Index tokens);
 
-// Runs the products of every block for `rows` rows, block after block, in slabs of `slab` rows that
-// the threads share out among themselves.
+// Runs the products of every block for `rows` rows, block after block and walk after walk over the
+// rows, in slabs of `slab` rows that the threads share out among themselves.
 Timing replay_products(const Model& model, Cpu& cpu, Index rows, Index slab);
 
 }  // namespace genossm

@@ -148,7 +148,8 @@ class Hyena final : public WholeMixer {
   }
 
   Index convolved() const override { return (O_ - 1) * D_; }
-  std::vector<Product> products() const override { return {{&in_, false}, {&out_, true}}; }
+  std::vector<Product> products_in() const override { return {{&in_, false}}; }
+  std::vector<Product> products_out() const override { return {{&out_, true}}; }
 
  private:
   Index D_, O_, W_, H_, E_, M_, longest_;
