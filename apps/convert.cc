@@ -5,6 +5,7 @@
 #include "apps/build_facts.h"
 #include "apps/commands.h"
 #include "apps/shared_options.h"
+#include "libgenossm/base/text.h"
 #include "libgenossm/jobs/convert_checkpoint.h"
 
 namespace genossm {
@@ -78,7 +79,7 @@ void run(const Options& options) {
   const ConvertReport done = convert_checkpoint(job);
   progress.clear();
   for (const std::string& warning : done.warnings) {
-    std::cerr << "genossm convert: warning: " << warning << '\n';
+    std::cerr << "genossm convert: warning: " << one_line(warning) << '\n';
   }
   print(done, options);
 }

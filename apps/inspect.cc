@@ -6,6 +6,7 @@
 
 #include "apps/commands.h"
 #include "apps/report.h"
+#include "libgenossm/base/text.h"
 #include "libgenossm/checkpoint/checkpoint.h"
 #include "libgenossm/jobs/embed.h"
 #include "libgenossm/model/families/presets.h"
@@ -24,7 +25,7 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 
 void print(const Facts& facts) {
   for (const auto& [key, value] : facts)
-    std::cout << std::left << std::setw(12) << key << value << '\n';
+    std::cout << std::left << std::setw(12) << key << one_line(value) << '\n';
 }
 
 std::string tensor_lines(const Checkpoint& checkpoint) {

@@ -9,6 +9,7 @@
 #include "apps/commands.h"
 #include "apps/suggest.h"
 #include "kernels/core/error.h"
+#include "libgenossm/base/text.h"
 #include "libgenossm/io/hts.h"
 #include "libgenossm/jobs/keep.h"
 
@@ -31,13 +32,11 @@ constexpr const char* kExamples =
     "  genossm doctor                                    what works on this machine\n"
     "Every command has --help. Exit codes: docs/exit-codes.md.";
 
-// One line, whatever the sentence holds.
+// One line, whatever the sentence holds: names of files and contigs may hold anything.
 int complain(const std::string& command, std::string sentence, int code) {
-  for (char& c : sentence) {
-    if (c == '\n') c = ' ';
-  }
-  std::cerr << "genossm" << (command.empty() ? "" : " ") << command << ": error: " << sentence
-            << '\n';
+  std::replace(sentence.begin(), sentence.end(), '\n', ' ');
+  std::cerr << "genossm" << (command.empty() ? "" : " ") << command
+            << ": error: " << one_line(sentence) << '\n';
   return code;
 }
 

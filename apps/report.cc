@@ -7,6 +7,7 @@
 
 #include "apps/build_facts.h"
 #include "apps/command_line.h"
+#include "libgenossm/base/text.h"
 #include "libgenossm/output/tsv.h"
 
 namespace genossm {
@@ -141,7 +142,7 @@ void report(const Finished& finished, const ReportOptions& options) {
       finished.seconds > 0 ? static_cast<double>(job.bases - job.found) / finished.seconds : 0;
   if (!options.quiet) {
     for (const auto& [text, n] : job.warnings) {
-      std::cerr << "genossm " << finished.command << ": warning: " << text << " (" << with_commas(n)
+      std::cerr << "genossm " << finished.command << ": warning: " << one_line(text) << " (" << with_commas(n)
                 << ")\n";
     }
     for (const auto& [reason, n] : job.skipped) {

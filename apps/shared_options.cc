@@ -12,6 +12,7 @@
 #include "apps/build_facts.h"
 #include "apps/command_line.h"
 #include "kernels/matmul/matmul.h"
+#include "libgenossm/base/text.h"
 
 namespace genossm {
 namespace {
@@ -190,7 +191,7 @@ OpenedModel ModelOptions::open(Device& where, bool quiet) const {
                    "emulated and slower than fp32\n";
     }
     for (const std::string& warning : opened.warnings) {
-      std::cerr << "genossm: warning: " << warning << '\n';
+      std::cerr << "genossm: warning: " << one_line(warning) << '\n';
     }
   }
   return opened;

@@ -60,12 +60,11 @@ bool is_plain(std::string_view text) {
   return true;
 }
 
-std::string shown(std::string_view text) {
-  constexpr std::size_t kLongest = 100;
+std::string one_line(std::string_view text, std::size_t longest) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out;
   std::size_t i = 0;
-  while (i < text.size() && i < kLongest) {
+  while (i < text.size() && i < longest) {
     const unsigned byte = byte_at(text, i);
     const std::size_t length = sequence_length(text, i);
     if (length == 0 || is_control(byte)) {
@@ -80,6 +79,11 @@ std::string shown(std::string_view text) {
   }
   if (i < text.size()) out += "...";
   return out;
+}
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t kLongest = 100;
+  return one_line(text, kLongest);
 }
 
 }  // namespace genossm

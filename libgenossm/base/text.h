@@ -15,8 +15,11 @@ std::optional<std::size_t> find_bad_utf8(std::string_view text);
 // No NUL and no other control character: fit to be the name of a tensor or of a file member.
 bool is_plain(std::string_view text);
 
-// The text as a message may hold it: control characters and bytes that are not UTF-8 written as
-// \xNN, cut after 100 bytes.
+// The text as a terminal may be given it: control characters and bytes that are not UTF-8 written
+// as \xNN, cut after `longest` bytes.
+std::string one_line(std::string_view text, std::size_t longest = std::string_view::npos);
+
+// one_line() of 100 bytes: what a message quotes from a file.
 std::string shown(std::string_view text);
 
 }  // namespace genossm

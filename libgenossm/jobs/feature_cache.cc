@@ -16,6 +16,12 @@ namespace fs = std::filesystem;
 
 void add(Sha256& sum, std::string_view text) { sum.update(std::as_bytes(std::span(text))); }
 
+std::string digest(const std::vector<float>& values) {
+  Sha256 sum;
+  sum.update(std::as_bytes(std::span(values)));
+  return sum.hex();
+}
+
 }  // namespace
 
 std::string FeatureCache::path_of(const std::string& key) const {
@@ -41,8 +47,11 @@ std::optional<FeatureRows> FeatureCache::find(const std::string& key, Index rows
     FeatureRows out;
     out.columns = header.tensors[0].shape[1];
     out.values.resize(static_cast<std::size_t>(header.tensors[0].elements()));
+    if (out.values.empty()) return std::nullopt;
     std::memcpy(out.values.data(), file.bytes().data() + header.begin[0],
                 out.values.size() * sizeof(float));
+    const auto sum = header.metadata.find("sha256");
+    if (sum == header.metadata.end() || sum->second != digest(out.values)) return std::nullopt;
     return out;
   } catch (const Error&) {
     return std::nullopt;  // damaged: computed anew and replaced
@@ -56,7 +65,7 @@ bool FeatureCache::store(const std::string& key, const FeatureRows& features) co
   try {
     const FeatureTable table = features.table();
     write_safetensors(
-        path_of(key), true, {{"key", key}},
+        path_of(key), true, {{"key", key}, {"sha256", digest(features.values)}},
         {{"features", DType::f32, {table.rows, table.columns}, bytes_of(features.values)}});
   } catch (const Error&) {
     return false;
@@ -72,7 +81,7 @@ std::string feature_key(const OpenedModel& model, const HeadRecipe& recipe,
     add(sum, std::to_string(sequence.size()) + "\n");
     add(sum, sequence);
   }
-  return json_line({{"features", "1"},
+  return json_line({{"features", "2"},
                     {"machine", json_text(machine)},
                     {"device", json_text(model.model.card().cuda ? "cuda" : "cpu")},
                     {"model_sha256", json_text(model.sha256)},

@@ -5,10 +5,12 @@
 #include <set>
 
 #include "libgenossm/base/mapped_file.h"
+#include "libgenossm/base/sha256.h"
 #include "libgenossm/base/text.h"
 #include "libgenossm/checkpoint/safetensors.h"
 #include "libgenossm/output/little.h"
 #include "libgenossm/output/safetensors_file.h"
+#include "libgenossm/output/unicode.h"
 
 namespace genossm {
 namespace {
@@ -35,6 +37,17 @@ std::string describe(const HeadFile& file) {
   return json_line(p);
 }
 
+// Over the description and all numbers: a changed bit of either changes what is predicted.
+std::string digest(const std::string& description, const Head& head) {
+  Sha256 sha;
+  const auto add = [&](const auto& values) { sha.update(std::as_bytes(std::span(values))); };
+  add(description);
+  add(head.standardizer.mean), add(head.standardizer.scale);
+  add(head.hidden_weight), add(head.hidden_bias);
+  add(head.output_weight), add(head.output_bias);
+  return sha.hex();
+}
+
 class Reader {
  public:
   explicit Reader(const std::string& path)
@@ -43,7 +56,8 @@ class Reader {
         header_(parse_safetensors(file_.bytes(), path)) {
     const auto format = header_.metadata.find("format");
     if (format == header_.metadata.end() || format->second != kFormat ||
-        !header_.metadata.contains("head")) {
+        !header_.metadata.contains("head") ||
+        header_.metadata.size() != 2 + header_.metadata.count("sha256")) {
       fail(Fault::checkpoint, path + ": is no head of genossm (" + kFormat +
                                   "); heads are made by genossm train-head");
     }
@@ -67,13 +81,15 @@ class Reader {
     out.shortest = json.integer("shortest");
     out.longest = json.integer("longest");
     Head& head = out.head;
-    take(head.standardizer.mean, "mean", DType::f64);
-    take(head.standardizer.scale, "scale", DType::f64);
-    take(head.output_weight, "output.weight", DType::f32);
-    take(head.output_bias, "output.bias", DType::f32);
-    if (head.kind == HeadKind::mlp) {
-      take(head.hidden_weight, "hidden.weight", DType::f32);
-      take(head.hidden_bias, "hidden.bias", DType::f32);
+    const bool mlp = head.kind == HeadKind::mlp;
+    take(head.standardizer.mean, "mean", DType::f64, 1);
+    take(head.standardizer.scale, "scale", DType::f64, 1);
+    const auto output = take(head.output_weight, "output.weight", DType::f32, 2);
+    take(head.output_bias, "output.bias", DType::f32, 1);
+    std::vector<Index> hidden;
+    if (mlp) {
+      hidden = take(head.hidden_weight, "hidden.weight", DType::f32, 2);
+      take(head.hidden_bias, "hidden.bias", DType::f32, 1);
       head.hidden = static_cast<Index>(head.hidden_bias.size());
     }
     if (taken_ != header_.tensors.size()) {
@@ -81,6 +97,10 @@ class Reader {
     }
     head.columns = static_cast<Index>(head.standardizer.mean.size());
     head.outputs = static_cast<Index>(head.output_bias.size());
+    const std::vector<Index> inner{head.hidden, head.columns};
+    if (output != std::vector<Index>{head.outputs, inner[mlp ? 0 : 1]} || (mlp && hidden != inner)) {
+      fail(Fault::checkpoint, path_ + ": the shapes of its matrices do not fit its vectors");
+    }
     try {
       check_head(head);
     } catch (const Error& e) {
@@ -92,23 +112,34 @@ class Reader {
         out.labels.size() != (classes ? static_cast<std::size_t>(head.outputs) : 0)) {
       fail(Fault::checkpoint, path_ + ": its labels or lengths do not fit its numbers");
     }
+    // Heads of the first versions have none.
+    const auto sum = header_.metadata.find("sha256");
+    if (sum != header_.metadata.end() &&
+        sum->second != digest(header_.metadata.at("head"), head)) {
+      fail(Fault::checkpoint, path_ + ": is damaged: its SHA-256 is another one");
+    }
     return out;
   }
 
  private:
   template <class T>
-  void take(std::vector<T>& out, const std::string& name, DType type) {
+  std::vector<Index> take(std::vector<T>& out, const std::string& name, DType type,
+                          std::size_t rank) {
     const auto& tensors = header_.tensors;
     const auto found = std::find_if(tensors.begin(), tensors.end(),
                                     [&](const TensorInfo& t) { return t.name == name; });
-    if (found == tensors.end() || found->dtype != type) {
-      fail(Fault::checkpoint,
-           path_ + ": lacks the tensor " + name + " of type " + std::string(name_of(type)));
+    if (found == tensors.end() || found->dtype != type || found->shape.size() != rank) {
+      fail(Fault::checkpoint, path_ + ": lacks the tensor " + name + " of type " +
+                                  std::string(name_of(type)) + " and " + std::to_string(rank) +
+                                  (rank == 1 ? " dimension" : " dimensions"));
     }
     out.resize(static_cast<std::size_t>(found->elements()));
     const auto begin = header_.begin[static_cast<std::size_t>(found - tensors.begin())];
-    std::memcpy(out.data(), file_.bytes().data() + begin, out.size() * sizeof(T));
+    if (!out.empty()) {
+      std::memcpy(out.data(), file_.bytes().data() + begin, out.size() * sizeof(T));
+    }
     ++taken_;
+    return found->shape;
   }
 
   std::string path_;
@@ -135,7 +166,12 @@ void write_head(const HeadFile& file, const std::string& path, bool force) {
   tensors.push_back(
       {"output.weight", DType::f32, {head.outputs, inner}, bytes_of(head.output_weight)});
   tensors.push_back({"output.bias", DType::f32, {head.outputs}, bytes_of(head.output_bias)});
-  write_safetensors(path, force, {{"format", kFormat}, {"head", describe(file)}}, tensors);
+  const std::string description = to_utf8(describe(file));
+  write_safetensors(path, force,
+                    {{"format", kFormat},
+                     {"head", description},
+                     {"sha256", digest(description, head)}},
+                    tensors);
 }
 
 HeadFile read_head(const std::string& path) { return Reader(path).read(); }

@@ -55,7 +55,6 @@ void parse_shard(const std::string& text, KeepOptions& keep,
     i = number_of(text.substr(0, slash));
     n = number_of(text.substr(slash + 1));
   }
-  constexpr Index kMostShards = 100'000;
   if (!i || !n || *n < 1 || *n > kMostShards || *i < 1 || *i > *n) {
     fail(Fault::usage,
          "--shard '" + text + "'" +

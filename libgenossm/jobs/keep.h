@@ -28,6 +28,8 @@ struct KeepOptions {
   std::function<int()> stopped;
 };
 
+constexpr Index kMostShards = 100'000;
+
 // "2/5", or "slurm": from the variables that Slurm gives to the tasks of an array, which `variable`
 // looks up. Fault::usage.
 void parse_shard(const std::string& text, KeepOptions& keep,

@@ -58,6 +58,10 @@ std::vector<Part> checked(const std::vector<std::string>& paths) {
     }
   }
   const std::int64_t n = parts.front().number("shards");
+  if (n < 1 || n > kMostShards) {
+    fail(Fault::input, parts.front().path + ": is one of " + std::to_string(n) +
+                           " parts, want 1 to " + std::to_string(kMostShards));
+  }
   std::vector<Part> ordered(static_cast<std::size_t>(n));
   for (Part& part : parts) {
     const std::int64_t i = part.number(kShard);

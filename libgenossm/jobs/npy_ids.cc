@@ -1,7 +1,7 @@
 #include "libgenossm/jobs/npy_ids.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <limits>
@@ -46,6 +46,10 @@ std::vector<std::int32_t> read_token_ids(const std::string& path) {
     fail(Fault::input, path + ": not a .npy file");
   }
   const int major = static_cast<unsigned char>(data[6]);
+  if (major < 1 || major > 3) {
+    fail(Fault::input,
+         path + ": version " + std::to_string(major) + " of the .npy format, want 1 to 3");
+  }
   const auto byte = [&](std::size_t i) {
     return static_cast<std::size_t>(static_cast<unsigned char>(data[i]));
   };
@@ -63,9 +67,12 @@ std::vector<std::int32_t> read_token_ids(const std::string& path) {
     fail(Fault::input, path + ": element type " + type + ", want int64 ('<i8') or int32 ('<i4')");
   }
   std::size_t n = 0;
-  const bool one = std::count(shape.begin(), shape.end(), ',') == 1 && shape.ends_with(",)");
-  if (one) n = std::strtoull(shape.c_str() + 1, nullptr, 10);
-  if (!one) fail(Fault::input, path + ": shape " + shape + ", want one dimension");
+  // "(5,)": strictly, for a number that is half read would be another one.
+  const char* const end = shape.data() + shape.size();
+  const auto [rest, error] = std::from_chars(shape.data() + !shape.empty(), end, n);
+  if (error != std::errc() || std::string_view(rest, end) != ",)") {
+    fail(Fault::input, path + ": shape " + shape + ", want one dimension");
+  }
   const std::size_t at = header_at + header_size;
   if (n > (data.size() - at) / width || data.size() - at != n * width) {
     fail(Fault::input, path + ": " + std::to_string(data.size() - at) + " bytes of data, want " +

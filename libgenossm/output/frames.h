@@ -41,19 +41,28 @@ class Unpacker {
     std::memcpy(&value, take(sizeof value).data(), sizeof value);
     return value;
   }
+  // How many things of at least `each` bytes follow: no more than there is room for.
+  template <class T>
+  requires std::is_integral_v<T> std::uint64_t count(std::uint64_t each) {
+    const T n = number<T>();
+    if (n < 0 || static_cast<std::uint64_t>(n) > bytes_.size() / each) cut_off();
+    return static_cast<std::uint64_t>(n);
+  }
   std::string_view text() { return take(number<std::uint64_t>()); }
   std::string_view take(std::uint64_t size) {
-    if (size > bytes_.size()) {
-      fail(Fault::input,
-           "the journal was written by another version of genossm; "
-           "--resume never starts anew");
-    }
+    if (size > bytes_.size()) cut_off();
     const std::string_view out = bytes_.substr(0, size);
     bytes_.remove_prefix(size);
     return out;
   }
 
  private:
+  [[noreturn]] static void cut_off() {
+    fail(Fault::input,
+         "the journal was written by another version of genossm; "
+         "--resume never starts anew");
+  }
+
   std::string_view bytes_;
 };
 

@@ -173,6 +173,19 @@ bool lock(int descriptor) {
 
 }  // namespace
 
+namespace {
+
+// A fact as a message says it: the items of a list one after the other.
+std::string said_of(const std::string* fact) {
+  if (fact == nullptr) return "not set";
+  if (fact->find(kBetween) == std::string::npos) return *fact;
+  std::string out;
+  for (const std::string& item : items_of(*fact)) out += (out.empty() ? "" : ", ") + item;
+  return out;
+}
+
+}  // namespace
+
 std::string difference(const Facts& was, const Facts& is) {
   std::string out, command;
   const auto find = [](const Facts& facts, const std::string& name) -> const std::string* {
@@ -185,7 +198,7 @@ std::string difference(const Facts& was, const Facts& is) {
     const std::string* a = find(was, name);
     const std::string* b = find(is, name);
     if (a != nullptr && b != nullptr && *a == *b) return;
-    const std::string said = name + " was " + (a ? *a : "not set") + ", is " + (b ? *b : "not set");
+    const std::string said = name + " was " + said_of(a) + ", is " + said_of(b);
     // The command tells nothing that its consequences do not tell, unless there are none.
     std::string& to = name == "command" ? command : name.starts_with("spec.") ? rest : out;
     to += (to.empty() ? "" : "; ") + said;

@@ -10,6 +10,14 @@
 namespace genossm {
 namespace {
 
+// Rows of one chunk at most.
+Index standing(Index rows) {
+  constexpr Index kMost = 65536;
+  require(rows > 0 && rows <= kMost, Fault::input,
+          "a part has " + std::to_string(rows) + " rows in one chunk");
+  return rows;
+}
+
 std::size_t bytes_per(Element element) { return element == Element::f32 ? 4 : 2; }
 
 }  // namespace
@@ -46,16 +54,17 @@ void KeptMatrix::finish() {
 void MatrixReplay::operator()(std::string_view frames) {
   Unpacker in(frames);
   const auto columns = static_cast<std::size_t>(spec_.columns);
-  row_.resize(columns);
   while (!in.done()) {
     switch (in.number<char>()) {
       case MatrixFrame::kBegin:
         to_.begin_record(unpack_label(in));
         break;
       case MatrixFrame::kRows: {
-        const auto n = in.number<Index>();
-        for (Index i = 0; i < n; ++i) {
-          const std::string_view bytes = in.take(columns * bytes_per(spec_.element));
+        const std::size_t size = columns * bytes_per(spec_.element);
+        const std::uint64_t n = in.count<Index>(size);
+        if (n > 0) row_.resize(columns);
+        for (std::uint64_t i = 0; i < n; ++i) {
+          const std::string_view bytes = in.take(size);
           for (std::size_t c = 0; c < columns; ++c) {
             if (spec_.element == Element::f32) {
               std::memcpy(&row_[c], bytes.data() + 4 * c, 4);
@@ -74,7 +83,7 @@ void MatrixReplay::operator()(std::string_view frames) {
         break;
       case MatrixFrame::kStanding:
         require(chunks_ != nullptr, Fault::input, "rows of a part stand in no chunks of this type");
-        chunks_->standing_rows(in.number<Index>());
+        chunks_->standing_rows(standing(in.number<Index>()));
         break;
       case MatrixFrame::kChunk: {
         require(chunks_ != nullptr, Fault::input, "a part has chunks, and this type has none");
@@ -102,7 +111,10 @@ Facts facts_of(const MatrixSpec& spec) {
 
 MatrixSpec matrix_spec(const Part& part) {
   MatrixSpec spec;
+  constexpr Index kMostColumns = Index{1} << 32;
   spec.columns = part.number("spec.columns");
+  require(spec.columns > 0 && spec.columns <= kMostColumns, Fault::input,
+          part.path + ": has rows of " + std::to_string(spec.columns) + " columns");
   spec.element = parse_element(part.fact("spec.element"));
   spec.per_base = part.fact("spec.per_base") == "1";
   spec.name = part.fact("spec.name");

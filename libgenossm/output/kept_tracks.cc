@@ -64,7 +64,8 @@ void replay_tracks(std::string_view frames, const TrackSpec& spec, TrackWriter& 
         to.begin_record(unpack_label(in));
         break;
       case kRows: {
-        const auto n = in.number<std::uint64_t>();
+        const std::uint64_t n =
+            in.count<std::uint64_t>((spec.ids ? 4 : 1) + columns * sizeof(float));
         TrackRows rows;
         const std::string_view letters = in.take(n * (spec.ids ? 4 : 1));
         if (spec.ids) {

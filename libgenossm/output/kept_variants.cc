@@ -12,11 +12,11 @@ namespace {
 
 FieldValues unpack_values(Unpacker& in) {
   FieldValues values;
-  values.reals.resize(in.number<std::uint32_t>());
+  values.reals.resize(in.count<std::uint32_t>(sizeof(float)));
   for (float& v : values.reals) v = in.number<float>();
-  values.integers.resize(in.number<std::uint32_t>());
+  values.integers.resize(in.count<std::uint32_t>(sizeof(std::int32_t)));
   for (std::int32_t& v : values.integers) v = in.number<std::int32_t>();
-  values.texts.resize(in.number<std::uint32_t>());
+  values.texts.resize(in.count<std::uint32_t>(sizeof(std::uint64_t)));
   for (std::string& v : values.texts) v = in.text();
   return values;
 }
@@ -77,6 +77,8 @@ void VariantReplay::operator()(std::string_view frames) {
       continue;
     }
     const auto alleles = in.number<std::uint32_t>();
+    require(alleles <= record_.alts.size(), Fault::input,
+            input_ + ": " + record_.place() + " has fewer alleles than were scored");
     for (std::uint32_t a = 0; a < alleles; ++a) {
       for (float& v : row_) v = in.number<float>();
       features_->begin_record(allele_label(record_, a));

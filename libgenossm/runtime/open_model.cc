@@ -5,6 +5,7 @@
 
 #include "genossm_published.h"
 #include "libgenossm/base/flat_yaml.h"
+#include "libgenossm/base/text.h"
 #include "libgenossm/checkpoint/loader.h"
 #include "libgenossm/model/families/families.h"
 #include "libgenossm/model/families/presets.h"
@@ -23,6 +24,28 @@ Index configured_limit(const fs::path& folder) {
   if (!config.has("model_max_length")) return 0;
   const double limit = config.number("model_max_length");
   return limit >= 1 && limit < 1e12 ? static_cast<Index>(limit) : 0;
+}
+
+// A context that a config states; 0: none. Nothing that computes with it may wrap.
+Index stated_context(const Json& config, std::string_view key, Index least) {
+  constexpr Index kMost = Index{1} << 40;
+  const Index n = config.integer(key, 0);
+  if (config.has(key) && (n < least || n > kMost)) {
+    fail(Fault::checkpoint, config.where() + ": " + std::string(key) + " is " + std::to_string(n) +
+                                ", want " + std::to_string(least) + " to " + std::to_string(kMost));
+  }
+  return n;
+}
+
+// One of two words; what is neither is a mistake that would change numbers.
+bool says(const Json& config, std::string_view key, const std::string& one,
+          const std::string& other, const std::string& otherwise) {
+  const std::string word = config.text(key, otherwise);
+  if (word != one && word != other) {
+    fail(Fault::checkpoint, config.where() + ": " + std::string(key) + " is '" + shown(word) +
+                                "', want " + one + " or " + other);
+  }
+  return word == one;
 }
 
 std::optional<Tokenizer> find_tokenizer(const fs::path& folder, const Card& card,
@@ -214,12 +237,11 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
   opened.licence = extra.text("licence", "");
   // Published scores of these are over all tokens.
   const bool all_tokens = opened.tokenizer && opened.tokenizer->every_letter();
-  opened.alphabet_acgt = extra.text("alphabet", all_tokens ? "full" : "acgt") == "acgt";
-  if (opened.tokenizer && extra.text("special_tokens", "published") == "none") {
-    opened.tokenizer->drop_special_tokens();
-  }
+  opened.alphabet_acgt = says(extra, "alphabet", "acgt", "full", all_tokens ? "full" : "acgt");
+  const bool bare = says(extra, "special_tokens", "none", "published", "published");
+  if (opened.tokenizer && bare) opened.tokenizer->drop_special_tokens();
   if (extra.has("context")) {
-    opened.context = extra.integer("context");
+    opened.context = stated_context(extra, "context", 1);
     opened.context_source = "genossm.json";
   } else if (const Index known = published_context(folder_name); known > 0) {
     opened.context = known;
@@ -229,7 +251,8 @@ OpenedModel open_model(const ModelPath& where, Device& device, Precision precisi
     opened.context_source = "tokenizer_config.json";
   } else if (all_tokens) {
     const Json config = config_of(checkpoint);
-    opened.context = config.integer("max_seqlen", config.integer("max_sequence_len", 0));
+    opened.context =
+        stated_context(config, config.has("max_seqlen") ? "max_seqlen" : "max_sequence_len", 0);
     opened.context_source = "the config";
   }
   const Card& card = opened.model.card();

@@ -70,7 +70,7 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   const Json norm_cfg = config.has("norm_cfg") ? config.object("norm_cfg") : config;
   const bool rms = norm_cfg.flag("rms_norm", true);
   const bool fused = norm_cfg.flag("fused_add_norm", true);
-  const auto eps = static_cast<float>(norm_cfg.number("norm_epsilon", 1e-5));
+  const float eps = epsilon(norm_cfg, "norm_epsilon", 1e-5);
   const Json layer_cfg = config.object_or_empty("layer_cfg");
   const Json mamba_cfg = layer_cfg.object_or_empty("mamba_cfg");
   if (const std::string mode = layer_cfg.text("mode", "mamba-only"); mode != "mamba-only") {

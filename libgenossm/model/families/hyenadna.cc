@@ -145,7 +145,7 @@ ModelSpec describe(const Json& config, Binder& tensors) {
     m.blocks.push_back(std::move(block));
   }
   m.final_norm.rms = false;
-  m.final_norm.eps = static_cast<float>(config.number("layer_norm_epsilon", 1e-5));
+  m.final_norm.eps = epsilon(config, "layer_norm_epsilon", 1e-5);
   bind(tensors, m.final_norm, root + "ln_f", D);
   // Without one the embedding serves, to which the original code ties it.
   tensors.bind(m.head, head, {m.vocab, D}, Presence::optional);

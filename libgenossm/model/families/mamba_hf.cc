@@ -1,8 +1,6 @@
 // Mamba and Mamba-2 in the layout of Hugging Face transformers: the same tensors under
 // backbone.embeddings (plural), other config keys, always RMSNorm.
 // Sources: mamba1.md section 4, mamba2.md section 4.
-#include <limits>
-
 #include "libgenossm/model/families/families.h"
 #include "libgenossm/model/families/mixers.h"
 
@@ -18,7 +16,7 @@ Mamba1Spec mamba1(const Json& config, Index d_model) {
   Mamba1Spec m;
   m.d_model = d_model;
   // transformers recomputes intermediate_size from expand.
-  m.d_inner = static_cast<Index>(config.number("expand", 2) * static_cast<double>(d_model));
+  m.d_inner = inner_width(config, d_model, 2);
   m.d_state = positive(config, "state_size", 16);
   m.d_conv = positive(config, "conv_kernel", 4);
   const bool automatic = !config.has("time_step_rank") || config.value("time_step_rank").is_text();
@@ -32,7 +30,7 @@ Mamba1Spec mamba1(const Json& config, Index d_model) {
 Mamba2Spec mamba2(const Json& config, Index d_model, float eps) {
   Mamba2Spec m;
   m.d_model = d_model;
-  m.d_inner = static_cast<Index>(config.number("expand", 2) * static_cast<double>(d_model));
+  m.d_inner = inner_width(config, d_model, 2);
   m.d_ssm = m.d_inner;
   m.heads = positive(config, "num_heads", 128);
   m.headdim = positive(config, "head_dim", 64);
@@ -43,14 +41,7 @@ Mamba2Spec mamba2(const Json& config, Index d_model, float eps) {
   // all channels where the original takes one per group.
   m.grouped_norm = false;
   m.norm_eps = eps;
-  m.dt_min = 0;
-  m.dt_max = std::numeric_limits<float>::infinity();
-  if (config.has("time_step_limit")) {
-    const Json limit = config.array("time_step_limit");
-    if (limit.size() != 2) fail(Fault::checkpoint, limit.where() + ": want two numbers");
-    m.dt_min = static_cast<float>(limit.at(0).as_number());
-    m.dt_max = static_cast<float>(limit.at(1).as_number());
-  }
+  step_limits(config, "time_step_limit", m);
   m.conv_bias = config.flag("use_conv_bias", true);
   m.bias = config.flag("use_bias", false);
   check_sizes(m, config.where());
@@ -67,7 +58,7 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   if (act != "silu") {
     fail(Fault::checkpoint, config.where() + ": hidden_act is " + act + ", supported is silu");
   }
-  const auto eps = static_cast<float>(config.number("layer_norm_epsilon", 1e-5));
+  const float eps = epsilon(config, "layer_norm_epsilon", 1e-5);
   const bool second = m.family == "mamba2";
 
   // transformers renames the singular form of the original on loading.

@@ -17,7 +17,8 @@ Index bounded(const Json& json, std::string_view key, Index n) {
   return n;
 }
 
-// int(expand * d_model): upstream allows a float.
+}  // namespace
+
 Index inner_width(const Json& ssm, Index d_model, double otherwise) {
   const double expand = ssm.number("expand", otherwise);
   const double inner = expand * static_cast<double>(d_model);
@@ -27,7 +28,30 @@ Index inner_width(const Json& ssm, Index d_model, double otherwise) {
   return static_cast<Index>(inner);
 }
 
-}  // namespace
+float epsilon(const Json& json, std::string_view key, double otherwise) {
+  const double eps = json.number(key, otherwise);
+  if (!(eps >= 0 && eps <= 1)) {
+    fail(Fault::checkpoint, json.where() + ": " + std::string(key) + " is " +
+                                std::to_string(eps) + ", want a number from 0 to 1");
+  }
+  return static_cast<float>(eps);
+}
+
+void step_limits(const Json& json, std::string_view key, Mamba2Spec& m) {
+  m.dt_min = 0;
+  m.dt_max = std::numeric_limits<float>::infinity();
+  if (!json.has(key)) return;
+  const Json limit = json.array(key);
+  if (limit.size() != 2) fail(Fault::checkpoint, limit.where() + ": want two numbers");
+  const double least = limit.at(0).as_number(), most = limit.at(1).as_number();
+  constexpr double kMost = std::numeric_limits<float>::max();
+  if (!(least >= 0 && least <= kMost && least <= most)) {
+    fail(Fault::checkpoint, limit.where() + ": from " + std::to_string(least) + " to " +
+                                std::to_string(most) + ", want limits from 0 on, in order");
+  }
+  m.dt_min = static_cast<float>(least);
+  if (most <= kMost) m.dt_max = static_cast<float>(most);
+}
 
 Index positive(const Json& json, std::string_view key, Index otherwise) {
   return bounded(json, key, json.integer(key, otherwise));
@@ -71,14 +95,7 @@ Mamba2Spec mamba2_sizes(const Json& ssm, Index d_model) {
   m.groups = positive(ssm, "ngroups", 1);
   m.norm = ssm.flag("rmsnorm", true);
   m.norm_before_gate = ssm.flag("norm_before_gate", false);
-  m.dt_min = 0;
-  m.dt_max = std::numeric_limits<float>::infinity();
-  if (ssm.has("dt_limit")) {
-    const Json limit = ssm.array("dt_limit");
-    if (limit.size() != 2) fail(Fault::checkpoint, limit.where() + ": want two numbers");
-    m.dt_min = static_cast<float>(limit.at(0).as_number());
-    m.dt_max = static_cast<float>(limit.at(1).as_number());
-  }
+  step_limits(ssm, "dt_limit", m);
   m.conv_bias = ssm.flag("conv_bias", true);
   m.bias = ssm.flag("bias", false);
   m.skip_per_channel = ssm.flag("D_has_hdim", false);
@@ -108,9 +125,6 @@ void check_sizes(const Mamba2Spec& m, const std::string& where) {
   if (m.heads % m.groups != 0) {
     fail(Fault::checkpoint, where + ": " + std::to_string(m.heads) + " heads in " +
                                 std::to_string(m.groups) + " groups");
-  }
-  if (!(m.dt_min <= m.dt_max)) {
-    fail(Fault::checkpoint, where + ": the limits of dt are not in order");
   }
 }
 

@@ -33,5 +33,11 @@ Index positive(const Json& json, std::string_view key);
 // n_layer and the like: at most 10,000, so that a config that lies costs nothing.
 Index layer_count(const Json& json, std::string_view key);
 Index round_up(Index n, Index multiple);
+// int(expand * d_model), as upstream has it, where `expand` may be a float.
+Index inner_width(const Json& json, Index d_model, double otherwise);
+// dt_min and dt_max, two numbers from 0 on; 0 and infinity where the key is absent.
+void step_limits(const Json& json, std::string_view key, Mamba2Spec& m);
+// What a norm adds to the mean square: a number from 0 to 1.
+float epsilon(const Json& json, std::string_view key, double otherwise);
 
 }  // namespace genossm

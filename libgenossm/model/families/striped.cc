@@ -1,5 +1,7 @@
 #include "libgenossm/model/families/striped.h"
 
+#include <cmath>
+
 namespace genossm {
 namespace {
 
@@ -19,7 +21,7 @@ bool same(const Tensor& a, const Tensor& b) {
 NormSpec norm_of(const Json& config) {
   NormSpec norm;
   norm.eps_plus = true;
-  norm.eps = static_cast<float>(config.number("eps", 1e-6));
+  norm.eps = epsilon(config, "eps", 1e-6);
   return norm;
 }
 
@@ -103,7 +105,8 @@ AttentionSpec attention_sizes(const Json& config, Index D, bool by_head) {
   if (config.flag("use_interpolated_rotary_pos_emb", false)) {
     m.position_divisor = config.number("rotary_emb_scaling_factor", 1);
   }
-  if (!(m.base > 1) || !(m.position_divisor > 0)) {
+  if (!(m.base > 1) || !std::isfinite(m.base) || !(m.position_divisor > 0) ||
+      !std::isfinite(m.position_divisor)) {
     fail(Fault::checkpoint, config.where() + ": the rotary base or scaling factor is out of range");
   }
   return m;

@@ -38,6 +38,14 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   bind_frame(tensors, config, m);
   const Index D = m.d_model, layers = layer_count(config, "num_layers");
   const std::vector<bool> attends = blocks_listed(config, "attn_layer_idxs", layers);
+  const std::vector<bool> convolves = blocks_listed(config, "hyena_layer_idxs", layers);
+  for (Index i = 0; i < layers && config.has("hyena_layer_idxs"); ++i) {
+    const auto k = static_cast<std::size_t>(i);
+    if (attends[k] != convolves[k]) continue;
+    fail(Fault::checkpoint, config.where() + ": block " + std::to_string(i) + " is in " +
+                                (attends[k] ? "both" : "neither") +
+                                " of attn_layer_idxs and hyena_layer_idxs");
+  }
   const MlpSpec::Kind gate = gate_named(config, config.text("mlp_activation", "silu"));
   for (Index i = 0; i < layers; ++i) {
     const std::string at = "blocks." + std::to_string(i);
