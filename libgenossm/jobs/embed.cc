@@ -130,6 +130,7 @@ class EmbedRun {
   }
 
   void refuse_senseless() const {
+    if (!options_.source.token_ids.empty()) refuse_windows_of_ids(options_.run);
     const Card& card = model_.model.card();
     if (options_.features.logits && !card.strands && strand_ != StrandMode::forward) {
       fail(Fault::usage, "--logits with --strand " + std::string(name_of(strand_)) +

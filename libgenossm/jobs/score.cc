@@ -270,6 +270,10 @@ class ScoreRun {
            "--bos on: only causal models whose tokenizer has a token for the beginning "
            "of a text, and no --token-ids");
     }
+    if (ids_) refuse_windows_of_ids(options_.run);
+    if (masked() && options_.run.stride > 0) {
+      fail(Fault::usage, "--stride with --masked, where every base has a window of its own");
+    }
     if (masked() && ids_) fail(Fault::usage, "--masked works on sequences, not on --token-ids");
     if (masked() && !model_.tokenizer->mask()) {
       fail(Fault::checkpoint, model_.path.string() + ": the tokenizer has no [MASK]");
@@ -903,6 +907,7 @@ std::vector<Track> parse_tracks(const std::string& text) {
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
     const std::string word = text.substr(at, comma - at);
+    const std::size_t before = tracks.size();
     if (word == "logp") {
       tracks.push_back(Track::logp);
     } else if (word == "entropy") {
@@ -911,6 +916,9 @@ std::vector<Track> parse_tracks(const std::string& text) {
       tracks.push_back(Track::info);
     } else {
       fail(Fault::usage, "--track '" + word + "' is none of logp, entropy, info");
+    }
+    if (std::count(tracks.begin(), tracks.end(), tracks[before]) > 1) {
+      fail(Fault::usage, "--track names " + word + " twice");
     }
     at = comma + 1;
   }
