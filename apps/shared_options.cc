@@ -250,6 +250,12 @@ void SequenceOptions::check(const ModelOptions& model) const {
   }
 }
 
+void SequenceOptions::refuse_windows_of_ids(const CLI::App& app) const {
+  if (!source.token_ids.empty()) {
+    refuse_given(app, {"--window", "--stride"}, "sequences, not to --token-ids");
+  }
+}
+
 void WorkOptions::add(CLI::App& app, const std::string& strand_help, bool with_stride) {
   app.add_option(
          "--window", window,

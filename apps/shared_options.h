@@ -58,6 +58,8 @@ struct SequenceOptions {
   // Fault::usage where --lowercase meets --token-ids, which have no letters, and for --clip without
   // regions.
   void check(const ModelOptions& model) const;
+  // Fault::usage for --window and --stride with --token-ids, which are fed as they are.
+  void refuse_windows_of_ids(const CLI::App& app) const;
 };
 
 // --window, --stride, --chunk, --strand

@@ -36,12 +36,6 @@ Index window_of(const OpenedModel& model, const RunOptions& options) {
   return window;
 }
 
-void refuse_windows_of_ids(const RunOptions& options) {
-  if (options.window > 0 || options.stride > 0) {
-    fail(Fault::usage, "--window and --stride with --token-ids, which are fed as they are");
-  }
-}
-
 std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {

@@ -46,8 +46,6 @@ StrandMode parse_strand(const std::string& text);
 // The window in bases for this model and these options, before special tokens; 0: the whole record.
 // Fault::usage for a stride that has no windows.
 Index window_of(const OpenedModel& model, const RunOptions& options);
-// Fault::usage where token ids, which are fed as they are, are to be cut.
-void refuse_windows_of_ids(const RunOptions& options);
 
 const char* name_of(Precision precision);  // "fp32", "bf16", as headers say
 

@@ -189,7 +189,7 @@ class ScoreRun {
     if (table || type_.starts_with("bedgraph")) {
       // A contig's name, one place or two, the shortest decimals of most floats.
       plan.output_bytes = plan.rows * (table ? 18 : 26) + values * 11;
-      if (type_.ends_with(".gz")) plan.output_bytes /= 2;
+      if (type_.ends_with(".gz")) plan.output_bytes = plan.output_bytes * 3 / 10;
     } else {
       plan.output_bytes =
           bytes_of_output(type_, Element::f32, values, plan.records, 8 * plan.records);
@@ -198,6 +198,7 @@ class ScoreRun {
       plan.journal_bytes = 4 * values + plan.rows;
     }
     plan.plan = executor_.plan();
+    add_own_memory(plan);
     if (two_strands()) {
       // Scores that wait for the other strand: of all windows at one place.
       const Index widest =
@@ -270,7 +271,6 @@ class ScoreRun {
            "--bos on: only causal models whose tokenizer has a token for the beginning "
            "of a text, and no --token-ids");
     }
-    if (ids_) refuse_windows_of_ids(options_.run);
     if (masked() && options_.run.stride > 0) {
       fail(Fault::usage, "--stride with --masked, where every base has a window of its own");
     }
