@@ -179,11 +179,10 @@ void add_bench(CLI::App& root, const std::vector<std::string>&) {
       ->capture_default_str();
   o->model.add(*app, "");
   app->add_option("--tokens", o->tokens, "Length of the sequence [a default for each model]")
-      ->check(CLI::PositiveNumber);
-  app->add_option("--chunk", o->chunk, "Tokens computed at once [planned]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
+  app->add_option("--chunk", o->chunk, "Tokens computed at once [planned]")->check(positive());
   app->add_option("--reps", o->repetitions, "Runs, of which the median counts")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app->add_option("--json", o->json, "Write the results as JSON");
   app->callback([o] { run(*o); });

@@ -123,15 +123,15 @@ void add_classify(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option("--window", o->window,
                   "Longer sequences are cut into windows of this many bases [the longest training "
                   "sequence; a checkpoint's own head: its context]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_option("--stride", o->stride, "Bases between the starts of windows [the window]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_option("--combine", o->combine,
                   "How the probabilities of the windows of a sequence become one: mean or max")
       ->capture_default_str();
   app->add_flag("--per-window", o->per_window, "A row a window instead of a row a sequence");
   app->add_option("--top", o->top, "Only the K most probable classes [columns for all]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_option("--min-prob", o->min_prob, "Class '.' where no class has this probability")
       ->check(CLI::Range(0.0, 1.0));
   app->add_flag("--logits", o->logits, "Own heads: logits instead of probabilities");
@@ -142,10 +142,13 @@ void add_classify(CLI::App& root, const std::vector<std::string>& words) {
                   "Own heads: published (as the model's tokenizer adds them) or none")
       ->capture_default_str();
   app->add_option("--chunk", o->chunk, "Tokens computed at once; never changes a result [planned]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   add_output_options(*app, o->output, "tsv, tsv.gz; from SAM, BAM or CRAM also bam, sam");
   o->report.add(*app);
-  app->callback([o, app] { run(*o, *app); });
+  app->callback([o, app] {
+    if (o->per_window) refuse_given(*app, {"--combine"}, "rows of whole sequences");
+    run(*o, *app);
+  });
 }
 
 }  // namespace genossm

@@ -9,18 +9,18 @@ void EffectFlags::add(CLI::App& app) {
   app.add_option("--window", window,
                  "Bases that the model sees at once [the model's published context; next: the "
                  "contig from its beginning]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option("--anchor", anchor,
                  "masked, embdist: place of the variant in its window, from 0 [(window - 1) / 2; "
                  "embdist: window / 2]")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app.add_option("--suffix", suffix,
                  "llr: bases of the window from the variant on [half the window]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option(
          "--grid", grid,
          "llr, next: windows begin at multiples of this many bases [an eighth of the window]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option(
          "--length-rule", length_rule,
          "llr, alleles of different length: equal (as many bases of both are scored) or free "
@@ -31,13 +31,12 @@ void EffectFlags::add(CLI::App& app) {
   app.add_option("--settle", settle,
                  "llr: stop where the state differs from the reference's by no more than this, "
                  "relative to its norm; the reach in bases becomes GSSM_REACH")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_flag("--no-reuse", no_reuse,
                "llr: compute both windows of every allele whole; slower, the same numbers");
   app.add_option("--pool-window", pool,
-                 "embdist: the mean is over the variant and half of this on each side")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+                 "embdist: the mean is over the variant and half of this on each side [1536]")
+      ->check(not_negative());
   app.add_option(
       "--alphabet", alphabet,
       "llr: acgt (probabilities over the four bases) or full [the model's, mostly acgt]");
@@ -48,7 +47,7 @@ void EffectFlags::add(CLI::App& app) {
                  "fwd, rc or avg [masked: avg for models that do not share strands; else fwd]; "
                  "embdist: both or fwd [both; causal models: fwd]");
   app.add_option("--chunk", chunk, "Tokens computed at once; never changes a result [planned]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
 }
 
 OpenedModel EffectFlags::open(ModelOptions& model, Device& device, bool quiet) const {
@@ -68,7 +67,10 @@ EffectOptions EffectFlags::options(const ModelOptions& model, const OpenedModel&
   out.anchor = anchor;
   out.suffix = suffix;
   out.grid = grid;
-  out.pool = pool;
+  if (pool >= 0) {
+    if (score != "embdist") fail(Fault::usage, "--pool-window applies to --score embdist");
+    out.pool = pool;
+  }
   out.settle = settle;
   out.reuse = !no_reuse;
   if (length_rule != "equal" && length_rule != "free") {
@@ -81,6 +83,11 @@ EffectOptions EffectFlags::options(const ModelOptions& model, const OpenedModel&
   out.mean = reduce == "mean";
   if (!alphabet.empty() && alphabet != "acgt" && alphabet != "full") {
     fail(Fault::usage, "--alphabet '" + alphabet + "' is none of acgt, full");
+  }
+  const bool likelihood =
+      score.empty() ? opened.model.card().objective == Objective::causal : score == "llr";
+  if (!alphabet.empty() && !likelihood) {
+    fail(Fault::usage, "--alphabet applies to --score llr");
   }
   if (!bos.empty() && bos != "on" && bos != "off") {
     fail(Fault::usage, "--bos '" + bos + "' is none of on, off");

@@ -10,7 +10,7 @@ namespace genossm {
 // --pool-window, --alphabet, --bos, --strand, --chunk
 struct EffectFlags {
   std::string score, strand, length_rule = "equal", reduce = "sum", alphabet, bos;
-  Index window = 0, anchor = -1, suffix = 0, grid = 0, pool = 1536, chunk = 0;
+  Index window = 0, anchor = -1, suffix = 0, grid = 0, pool = -1, chunk = 0;
   double settle = 0;
   bool no_reuse = false;
 

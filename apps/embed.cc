@@ -110,7 +110,10 @@ void add_embed(CLI::App& root, const std::vector<std::string>& words) {
   o->keep.add(*app);
   o->plan.add(*app);
   o->report.add(*app);
-  app->callback([o] { run(*o); });
+  app->callback([o, app] {
+    o->sequences.refuse_windows_of_ids(*app);
+    run(*o);
+  });
 }
 
 }  // namespace genossm

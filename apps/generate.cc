@@ -53,8 +53,8 @@ void add_generate(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option("--top-p", o->job.sampling.top_p,
                   "Only the likeliest bases that together reach this probability")
       ->capture_default_str();
-  app->add_option("--seed", o->job.seed,
-                  "The same seed gives the same bases [0; --state: its own]");
+  app->add_option("--seed", o->job.seed, "The same seed gives the same bases [0; --state: its own]")
+      ->check(not_negative());
   app->add_option("--save-state", o->job.save_state,
                   "File for the state after the last base, to go on from");
   app->add_option("--state", o->job.state, "Go on from this state instead of a prompt");

@@ -215,8 +215,13 @@ void add_inspect(CLI::App& root, const std::vector<std::string>&) {
   app->add_flag("--plan", o->plan, "Order of work, chunk and memory for the window");
   app->add_flag("--tensors", o->tensors, "Every tensor: name, type, shape");
   app->add_flag("--json", o->json, "All of it as JSON");
-  o->work.add(*app, "fwd, rc, avg or both, for the plan");
-  app->callback([o] { run(*o); });
+  o->work.add(*app, "fwd, rc, avg or both, for the plan", false);
+  app->callback([o, app] {
+    if (!o->plan && !o->json) {
+      refuse_given(*app, {"--window", "--chunk", "--strand"}, "--plan and --json");
+    }
+    run(*o);
+  });
 }
 
 }  // namespace genossm

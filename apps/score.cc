@@ -112,7 +112,13 @@ void add_score(CLI::App& root, const std::vector<std::string>& words) {
   o->keep.add(*app);
   o->plan.add(*app);
   o->report.add(*app);
-  app->callback([o] { run(*o); });
+  app->callback([o, app] {
+    o->sequences.refuse_windows_of_ids(*app);
+    if (o->per_record || !o->logo.empty()) {
+      refuse_given(*app, {"--track"}, "tables and tracks of bases");
+    }
+    run(*o);
+  });
 }
 
 }  // namespace genossm

@@ -34,7 +34,36 @@ std::vector<fs::path> model_folders() {
   return folders;
 }
 
+// Passes numbers for which `good` holds; what is no number is left to the conversion.
+template <class Good>
+CLI::Validator number_validator(Good good, const std::string& want, const std::string& name) {
+  return CLI::Validator(
+      [good, want](std::string& text) {
+        double value = 0;
+        if (!CLI::detail::lexical_cast(text, value) || good(value)) return std::string();
+        return "'" + text + "' is out of range: want " + want;
+      },
+      name);
+}
+
 }  // namespace
+
+CLI::Validator positive() {
+  return number_validator([](double v) { return v > 0; }, "a number above 0", "POSITIVE");
+}
+
+CLI::Validator not_negative() {
+  return number_validator([](double v) { return v >= 0; }, "0 or more", "NONNEGATIVE");
+}
+
+void refuse_given(const CLI::App& app, std::initializer_list<const char*> options,
+                  const std::string& applies) {
+  for (const char* option : options) {
+    if (app.count(option) > 0) {
+      fail(Fault::usage, std::string(option) + " applies to " + applies);
+    }
+  }
+}
 
 std::vector<fs::path> share_folders(const std::string& kind) {
   std::vector<fs::path> folders;
@@ -217,18 +246,28 @@ void SequenceOptions::check(const ModelOptions& model) const {
   if (!source.token_ids.empty() && model.lowercase == "upper") {
     fail(Fault::usage, "--lowercase upper with --token-ids, which have no letters");
   }
+  if (source.clip && source.regions.empty() && source.regions_file.empty()) {
+    fail(Fault::usage, "--clip cuts regions: it applies to -r and -R");
+  }
 }
 
-void WorkOptions::add(CLI::App& app, const std::string& strand_help) {
+void SequenceOptions::refuse_windows_of_ids(const CLI::App& app) const {
+  if (!source.token_ids.empty()) {
+    refuse_given(app, {"--window", "--stride"}, "sequences, not to --token-ids");
+  }
+}
+
+void WorkOptions::add(CLI::App& app, const std::string& strand_help, bool with_stride) {
   app.add_option(
          "--window", window,
          "Bases that the model sees at once [two-way models: its published context; one-way "
          "models: the whole record]")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--stride", stride, "Bases between the starts of windows")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
+  if (with_stride) {
+    app.add_option("--stride", stride, "Bases between the starts of windows")->check(positive());
+  }
   app.add_option("--chunk", chunk, "Tokens computed at once; never changes a result [planned]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app.add_option("--strand", strand, strand_help);
 }
 
@@ -262,7 +301,7 @@ void KeepFlags::add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--save-every", interval,
                  "Seconds after which finished work is made safe in the journal")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app.add_option("--shard", shard,
                  "Part i/n of the job, or slurm (of an array): writes OUT.shard-i-of-n for genossm "

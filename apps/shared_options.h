@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,14 @@ namespace genossm {
 // Where bundled things ("models", "heads") may lie: beside the program, in its source tree,
 // installed.
 std::vector<std::filesystem::path> share_folders(const std::string& kind);
+
+// Numbers above 0, and from 0 on; the message names the bound alone.
+CLI::Validator positive();
+CLI::Validator not_negative();
+
+// Fault::usage naming the first of `options` that was given: it `applies` elsewhere ("--type mlp").
+void refuse_given(const CLI::App& app, std::initializer_list<const char*> options,
+                  const std::string& applies);
 
 // -m, --device, --precision, -@, --memory, --missing-scales
 struct ModelOptions {
@@ -46,15 +55,18 @@ struct ModelOptions {
 struct SequenceOptions {
   SourceOptions source;
   void add(CLI::App& app);
-  // Fault::usage where --lowercase meets --token-ids, which have no letters.
+  // Fault::usage where --lowercase meets --token-ids, which have no letters, and for --clip without
+  // regions.
   void check(const ModelOptions& model) const;
+  // Fault::usage for --window and --stride with --token-ids, which are fed as they are.
+  void refuse_windows_of_ids(const CLI::App& app) const;
 };
 
 // --window, --stride, --chunk, --strand
 struct WorkOptions {
   Index window = 0, stride = 0, chunk = 0;
   std::string strand;
-  void add(CLI::App& app, const std::string& strand_help);
+  void add(CLI::App& app, const std::string& strand_help, bool with_stride = true);
   RunOptions options(const ModelOptions& model) const;
 };
 

@@ -76,9 +76,9 @@ void add_trace(CLI::App& root, const std::vector<std::string>& words) {
       ->capture_default_str();
   app->add_option("--window", o->window,
                   "Two-way models: bases that a record may have [the published context]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_option("--chunk", o->chunk, "Tokens computed at once; never changes a result [planned]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_option("--plot", o->plot, "Also draw an SVG, a panel for each track");
   add_output_options(*app, o->output,
                      "tsv, tsv.gz, npz, bedgraph, bedgraph.gz or bw (of several columns a file "

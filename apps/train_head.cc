@@ -164,9 +164,9 @@ void add_train_head(CLI::App& root, const std::vector<std::string>& words) {
          "--window", o->window,
          "Bases that the model sees at once, which no sequence may exceed [two-way models: "
          "their published context]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_option("--chunk", o->chunk, "Tokens computed at once; never changes a result [planned]")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   app->add_option("--type", o->type,
                   "softmax (logistic regression), mlp (one hidden layer), or ridge (the labels are "
                   "numbers)")
@@ -178,24 +178,25 @@ void add_train_head(CLI::App& root, const std::vector<std::string>& words) {
   app->add_option("--l2", o->l2,
                   "Strengths to choose from, comma-separated [0.01 to 10000; mlp: 1]")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   app->add_option("--hidden", o->fit.hidden, "mlp: units of the hidden layer")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   app->add_option("--epochs", o->fit.epochs, "mlp: passes over the training part at most")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app->add_option("--patience", o->fit.patience, "mlp: passes without a better held-out loss")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app->add_option("--max-iterations", o->fit.max_iterations, "softmax: steps at most")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   app->add_option("--seed", o->fit.seed, "Of folds, starting weights and resampling")
+      ->check(not_negative())
       ->capture_default_str();
   app->add_option("--resamples", o->bootstrap.resamples,
                   "Bootstrap resamples of the 95 % intervals; 0: no intervals")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   app->add_flag("--drop-leaks", o->drop_leaks,
                 "Take training sequences that stand in the test part too (or their reverse "
@@ -210,7 +211,13 @@ void add_train_head(CLI::App& root, const std::vector<std::string>& words) {
                   "Table of the predictions for the test part (without one: for held-out records)");
   app->add_flag("--force", o->force, "Overwrite existing outputs");
   o->report.add(*app);
-  app->callback([o] { run(*o); });
+  app->callback([o, app] {
+    if (o->type != "mlp") {
+      refuse_given(*app, {"--hidden", "--epochs", "--patience"}, "--type mlp");
+    }
+    if (o->type != "softmax") refuse_given(*app, {"--max-iterations"}, "--type softmax");
+    run(*o);
+  });
 }
 
 }  // namespace genossm

@@ -115,6 +115,9 @@ std::unique_ptr<EffectScorer> EffectScorer::make(const OpenedModel& model, Devic
   if (score != EffectScore::llr && (options.settle > 0 || options.suffix > 0 || options.mean)) {
     fail(Fault::usage, "--suffix, --settle and --reduce apply to --score llr");
   }
+  if (score != EffectScore::llr && !options.reuse) {
+    fail(Fault::usage, "--no-reuse applies to --score llr");
+  }
   if (causal_score && options.anchor >= 0) {
     fail(Fault::usage, "--anchor applies to --score masked and embdist; llr has --suffix");
   }

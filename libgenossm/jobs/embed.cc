@@ -93,7 +93,7 @@ class EmbedRun {
     plan.bases = report_.bases;
     plan.type = matrix_type(options_.output);
     constexpr Index kLabel = 24;  // a name as regions have them
-    if (plan.type.starts_with("tsv") && per_base()) labels = plan.rows;
+    if ((plan.type.starts_with("tsv") || plan.type == "h5ad") && per_base()) labels = plan.rows;
     plan.output_bytes = bytes_of_output(plan.type, options_.element, plan.rows * plan.columns,
                                         labels, labels * kLabel);
     if (keeps_journal(options_.run.keep, options_.source, options_.output)) {
@@ -101,6 +101,7 @@ class EmbedRun {
                                            labels, 2 * labels * kLabel);
     }
     plan.plan = executor_.plan();
+    add_own_memory(plan);
     const bool twice = strand_ != StrandMode::forward && !model_.model.card().strands;
     expect_time(plan, model_, device_, options_.run, window_, twice ? 2 : 1);
     return plan;

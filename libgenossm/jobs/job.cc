@@ -28,7 +28,12 @@ StrandMode parse_strand(const std::string& text) {
 
 Index window_of(const OpenedModel& model, const RunOptions& options) {
   if (options.window > 0) return options.window;
-  return model.model.card().layer_major() ? model.context : 0;
+  const Index window = model.model.card().layer_major() ? model.context : 0;
+  if (window == 0 && options.stride > 0) {
+    fail(Fault::usage, "--stride without --window: " + model.name +
+                           " reads a record in one pass, without windows");
+  }
+  return window;
 }
 
 std::string json_text(std::string_view text) {

@@ -43,7 +43,8 @@ std::string_view name_of(StrandMode mode);  // fwd, rc, avg, both
 // "fwd", "rc", "avg", "both"; Fault::usage.
 StrandMode parse_strand(const std::string& text);
 
-// The window in bases for this model and these options, before special tokens.
+// The window in bases for this model and these options, before special tokens; 0: the whole record.
+// Fault::usage for a stride that has no windows.
 Index window_of(const OpenedModel& model, const RunOptions& options);
 
 const char* name_of(Precision precision);  // "fp32", "bf16", as headers say

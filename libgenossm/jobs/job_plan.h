@@ -28,6 +28,9 @@ void count_windows(JobPlan& plan, Index length, Index window, Index stride, bool
 // Bytes of `values` values as the type has them, and of `labels` labels of `label_bytes` in all.
 Index bytes_of_output(const std::string& type, Element element, Index values, Index labels,
                       Index label_bytes);
+// Adds to the peak what stands in memory beside the model and its lanes: the program, and a segment
+// of the journal.
+void add_own_memory(JobPlan& plan);
 // Measures the model for a moment and fills in tokens_per_s and seconds. `passes`: over each token.
 void expect_time(JobPlan& plan, const OpenedModel& model, Device& device, const RunOptions& run,
                  Index window, Index passes);

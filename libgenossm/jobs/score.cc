@@ -189,7 +189,7 @@ class ScoreRun {
     if (table || type_.starts_with("bedgraph")) {
       // A contig's name, one place or two, the shortest decimals of most floats.
       plan.output_bytes = plan.rows * (table ? 18 : 26) + values * 11;
-      if (type_.ends_with(".gz")) plan.output_bytes /= 2;
+      if (type_.ends_with(".gz")) plan.output_bytes = plan.output_bytes * 3 / 10;
     } else {
       plan.output_bytes =
           bytes_of_output(type_, Element::f32, values, plan.records, 8 * plan.records);
@@ -198,6 +198,7 @@ class ScoreRun {
       plan.journal_bytes = 4 * values + plan.rows;
     }
     plan.plan = executor_.plan();
+    add_own_memory(plan);
     if (two_strands()) {
       // Scores that wait for the other strand: of all windows at one place.
       const Index widest =
@@ -269,6 +270,9 @@ class ScoreRun {
       fail(Fault::usage,
            "--bos on: only causal models whose tokenizer has a token for the beginning "
            "of a text, and no --token-ids");
+    }
+    if (masked() && options_.run.stride > 0) {
+      fail(Fault::usage, "--stride with --masked, where every base has a window of its own");
     }
     if (masked() && ids_) fail(Fault::usage, "--masked works on sequences, not on --token-ids");
     if (masked() && !model_.tokenizer->mask()) {
@@ -902,6 +906,7 @@ std::vector<Track> parse_tracks(const std::string& text) {
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t comma = std::min(text.find(',', at), text.size());
     const std::string word = text.substr(at, comma - at);
+    const std::size_t before = tracks.size();
     if (word == "logp") {
       tracks.push_back(Track::logp);
     } else if (word == "entropy") {
@@ -910,6 +915,9 @@ std::vector<Track> parse_tracks(const std::string& text) {
       tracks.push_back(Track::info);
     } else {
       fail(Fault::usage, "--track '" + word + "' is none of logp, entropy, info");
+    }
+    if (std::count(tracks.begin(), tracks.end(), tracks[before]) > 1) {
+      fail(Fault::usage, "--track names " + word + " twice");
     }
     at = comma + 1;
   }

@@ -31,6 +31,36 @@ class Errors(Case):
         self.refused(2, "embed", "x.fa", "--progress", "loud", says="loud")
         self.refused(2, "embed", "--token-ids", "ids.npy", "x.fa", says="--token-ids")
 
+    def test_an_option_that_would_change_nothing_is_refused(self):
+        numpy.save(self.path("ids.npy"), numpy.array([7, 8, 9], "<i8"))
+        ps, causal = ("-m", "genossm-mini-ps"), ("-m", "genossm-mini-causal")
+        variants = ("variants", TINY / "human_reads.vcf.gz", "-f", TINY / "human_reads.ref.fa")
+        head = ("train-head", "--train", TINY / "coding.tsv.gz", "-o", "h.safetensors")
+        for words, name in (
+            (("score", "x.fa", "--stride", "5"), "--stride"),
+            (("embed", *causal, "x.fa", "--stride", "5"), "--stride"),
+            (("score", *ps, "--masked", "x.fa", "--window", "8", "--stride", "5"), "--stride"),
+            (("score", "--token-ids", "ids.npy", "--window", "2"), "--window"),
+            (("embed", "--token-ids", "ids.npy", "--stride", "2"), "--stride"),
+            (("score", "x.fa", "--clip"), "--clip"),
+            (("score", "x.fa", "--per-record", "--track", "entropy"), "--track"),
+            (("score", "x.fa", "--logo-hub", "hub", "--track", "entropy"), "--track"),
+            (("score", "x.fa", "--track", "info,info"), "twice"),
+            (("inspect", *ps, "--window", "100"), "--window"),
+            (("classify", "x.fa", "--per-window", "--combine", "max"), "--combine"),
+            ((*variants, "--no-reuse"), "--no-reuse"),
+            ((*variants, "--pool-window", "8"), "--pool-window"),
+            ((*variants, "--alphabet", "full"), "--alphabet"),
+            ((*head, "--hidden", "8"), "--hidden"),
+            ((*head, "--type", "mlp", "--max-iterations", "8"), "--max-iterations"),
+        ):
+            self.refused(2, *words, says=name)
+
+    def test_numbers_out_of_range_say_the_range(self):
+        for words in (("score", "x.fa", "--window", "0"), ("generate", "--length", "5", "--seed", "-1")):
+            message = self.refused(2, *words, says=words[-2])
+            self.assertLess(len(message), 120, message)
+
     def test_input(self):
         self.refused(4, "embed", "absent.fa", "-o", "a.npz", says="absent.fa")
         self.write("protein.fa", ">p\nMKLV\nEFGH\n")

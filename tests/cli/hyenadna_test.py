@@ -136,6 +136,23 @@ class HyenaDna(Case):
         self.assertEqual(low.split("\t")[1], "c")
         self.refused(2, *words, "--lowercase", "upper", says=("--lowercase",))
 
+    def test_a_frequency_that_is_no_parameter(self):
+        stored = {k: v for k, v in read_safetensors(MODEL).items() if v.dtype == numpy.float32}
+        bare = {k: v for k, v in stored.items() if not k.endswith(".freq")}
+        stored = {k: numpy.full_like(v, 7) if k.endswith(".freq") else v for k, v in stored.items()}
+        config = json.loads((MODEL.parent / "config.json").read_text())
+        vectors = []
+        for name, tensors, more in (("stored", stored, {}),
+                                    ("bare", bare, {"train_freq": False, "activation_freq": 7})):
+            self.path(name).mkdir()
+            self.write(name + "/config.json", json.dumps(config | more))
+            write_safetensors(self.path(name) / "model.safetensors", tensors)
+            self.good("embed", "-m", name, "x.fa", "-o", name + ".npy", "-q")
+            vectors.append(numpy.load(self.path(name + ".npy")))
+        self.assertTrue((vectors[0] == vectors[1]).all())
+        self.write("bare/config.json", json.dumps(config))
+        self.refused(6, "embed", "-m", "bare", "x.fa", "-o", "a.npy", says="implicit_filter.1.freq")
+
     def test_inspect_states_the_limit(self):
         text = self.good("inspect", MODEL, "--plan").stdout.decode()
         self.assertIn("258 tokens at most", text)

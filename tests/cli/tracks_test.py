@@ -380,6 +380,21 @@ class Plans(Case):
             self.assertIn(word, text)
         self.refused(2, *words, "--json", says="--plan")
 
+    def test_sizes_of_every_type_and_the_peak(self):
+        embed = ("embed", "-m", "genossm-mini-causal", "-f", GENOME, "-r", "lambda:1-8000", "--layer", "0")
+        score = ("score", "-f", GENOME, "-r", "lambda:1-8000")
+        for words, name in (((*embed, "--pool", "bins:16"), "o.h5"), ((*embed, "--pool", "bins:16"), "o.h5ad"),
+                            ((*embed, "--pool", "none"), "o.h5ad"), ((*embed, "--pool", "bins:16"), "o.tsv.gz"),
+                            (score, "o.bw"), (score, "o.bedgraph.gz"), (score, "o.tsv.gz")):
+            words = (*words, "-o", name, "--force", "-@", "1")
+            plan = json.loads(self.good(*words, "--plan", "--json").stdout)
+            self.good(*words, "--summary", "s.json")
+            size = self.path(name).stat().st_size
+            self.assertLess(abs(plan["output_bytes"] - size), 0.3 * size, (words, plan, size))
+            peak = json.loads(self.path("s.json").read_text())["peak_memory_bytes"]
+            if not sanitized():
+                self.assertLess(abs(plan["plan"]["peak_bytes"] - peak), 24 << 20, (words, plan, peak))
+
     def test_score_and_shards(self):
         words = ("score", "-f", GENOME, "-r", "lambda:1-5000", "--window", "700", "-o", "o.tsv")
         whole = json.loads(self.good(*words, "--plan", "--json").stdout)

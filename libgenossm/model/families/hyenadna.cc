@@ -1,6 +1,8 @@
 // HyenaDNA: embedding, n_layer blocks of norm -> Hyena -> norm2 -> MLP, a final norm, a head. Two
 // published layouts: the original weights.ckpt ("model.backbone.") and the transformers port
 // ("hyena.backbone."). Sources: hyenadna.md sections 1 to 6.
+#include <algorithm>
+
 #include "libgenossm/model/families/families.h"
 #include "libgenossm/model/families/mixers.h"
 
@@ -16,6 +18,14 @@ bool claims(const Json& config) {
   return original(config) || config.text("model_type", "") == "hyenadna";
 }
 
+// The frequency of the sines where the config says that it is no parameter: no file has it then.
+void fix_freq(const Json& config, const char* key, HyenaSpec& m) {
+  if (config.flag("train_freq", true)) return;
+  m.freq.shape = {1, m.width};
+  m.freq.values = Buffer<float>(m.width);
+  std::fill_n(m.freq.values.data(), m.width, static_cast<float>(config.number(key)));
+}
+
 HyenaSpec sizes(const Json& config, Index d_model) {
   HyenaSpec m;
   m.d_model = d_model;
@@ -26,6 +36,7 @@ HyenaSpec sizes(const Json& config, Index d_model) {
     m.width = positive(layer, "filter_order", 64);
     m.inner = positive(layer, "num_inner_mlps", 2);
     m.longest = positive(layer, "l_max");
+    fix_freq(layer, "w", m);
     if (!layer.flag("modulate", true)) {
       fail(Fault::checkpoint, layer.where() + ": modulate is false, supported is true");
     }
@@ -36,6 +47,7 @@ HyenaSpec sizes(const Json& config, Index d_model) {
     m.inner = positive(config, "num_inner_mlps", 2);
     m.longest = positive(config, "max_seq_len");
     m.taps = positive(config, "short_filter_order", 3);
+    fix_freq(config, "activation_freq", m);
     // The port gives its filters d_model outputs whatever the order.
     if (m.order != 2) {
       fail(Fault::checkpoint, config.where() + ": hyena_order is " + std::to_string(m.order) +
@@ -72,7 +84,7 @@ void bind_freq(Binder& tensors, HyenaSpec& m, const std::string& at) {
       fail(Fault::checkpoint, name + " differs from " + first + ", which is the same parameter");
     }
   }
-  if (first.empty()) tensors.bind(m.freq, at + ".1.freq", {1, m.width});
+  if (first.empty() && !m.freq.present()) tensors.bind(m.freq, at + ".1.freq", {1, m.width});
 }
 
 void bind_mlp(Binder& tensors, BlockSpec& block, const std::string& at, Index D, Index F) {
