@@ -10,6 +10,7 @@
 #include "libgenossm/jobs/generate_state.h"
 #include "libgenossm/output/atomic_file.h"
 #include "libgenossm/output/text_file.h"
+#include "libgenossm/runtime/executor.h"
 
 namespace genossm {
 namespace {
@@ -40,6 +41,7 @@ class GenerateRun {
     if (start_) longest = start_->state.position();
     room_ = longest + options.length;
     if (model.model.card().history_bytes > 0) request.window = room_;
+    if (whole()) request.window = room_ - 1;  // the last base is read by none
     if constexpr (build::has_cuda) {
       if (const Cuda* cuda = as_cuda(device)) request.device_memory = cuda->free_memory() / 10 * 9;
     }
@@ -56,7 +58,9 @@ class GenerateRun {
     std::vector<std::string> bases(static_cast<std::size_t>(n));
     std::string state;
     Cpu* cpu = std::get_if<Cpu>(&device_);
-    if (cpu != nullptr) {
+    if (whole()) {
+      whole_sequences(bases);
+    } else if (cpu != nullptr) {
       // One thread a sequence: a step is a single tile of rows, too little to share.
       std::atomic<Index> next{0};
       cpu->for_each(std::min<Index>(n, plan_.lanes), [&](Index) {
@@ -87,6 +91,9 @@ class GenerateRun {
   }
 
  private:
+  // Filters as long as the sequence: nothing is carried, each base is predicted from all before it.
+  bool whole() const { return model_.model.card().whole; }
+
   void refuse_senseless() const {
     const Card& card = model_.model.card();
     if (card.objective == Objective::masked || card.two_way) {
@@ -94,10 +101,10 @@ class GenerateRun {
                              " is a masked model and predicts no next base; generate "
                              "needs a causal one");
     }
-    if (card.whole) {
+    if (card.whole && !(options_.state.empty() && options_.save_state.empty())) {
       fail(Fault::usage, model_.name +
-                             " has filters as long as its sequences and no state to go on from; "
-                             "generate needs a recurrent model");
+                             " has filters as long as its sequences and no state to go on from: "
+                             "--state and --save-state need a recurrent model");
     }
     if (!model_.tokenizer) {
       fail(Fault::checkpoint, model_.path.string() +
@@ -140,21 +147,76 @@ class GenerateRun {
     return start_ ? start_->sequence : static_cast<std::uint64_t>(i);
   }
 
+  static Features logits() {
+    Features features;
+    features.logits = true;
+    features.layers.clear();
+    return features;
+  }
+
+  std::vector<std::int32_t> prompt_of(Index i) const {
+    const std::string& prompt = prompts_[static_cast<std::size_t>(i / options_.samples)];
+    std::vector<std::int32_t> tokens(prompt.size());
+    model_.tokenizer->encode(prompt, tokens);
+    return tokens;
+  }
+
+  // All sequences, one base of each at a time.
+  void whole_sequences(std::vector<std::string>& bases) {
+    ExecutorOptions work;
+    work.features = logits();
+    work.threads = options_.run.threads;
+    work.chunk = options_.run.chunk;
+    work.memory = options_.run.memory;
+    work.window = room_ - 1;
+    Executor executor(model_.model, device_, work);
+    plan_ = executor.plan();
+    const auto& acgt = model_.tokenizer->acgt();
+    const auto n = static_cast<Index>(bases.size());
+    std::vector<std::vector<std::int32_t>> tokens;
+    for (Index i = 0; i < n; ++i) tokens.push_back(prompt_of(i));
+    std::vector<std::array<float, 4>> four(bases.size());  // of an empty prompt: all alike
+    for (Index made = 0; made < options_.length; ++made) {
+      std::vector<Unit> units;
+      std::vector<Index> sequences;
+      for (Index i = 0; i < n; ++i) {
+        const std::vector<std::int32_t>& read = tokens[static_cast<std::size_t>(i)];
+        if (read.empty()) continue;
+        Unit unit;
+        unit.length = static_cast<Index>(read.size());
+        unit.tokens = [&read](Index begin, std::span<std::int32_t> out) {
+          std::copy_n(read.begin() + begin, out.size(), out.begin());
+        };
+        unit.first = unit.length - 1;
+        unit.count = 1;
+        units.push_back(std::move(unit));
+        sequences.push_back(i);
+      }
+      executor.run(units, [&](Index u, Index, View<const float, 2> rows) {
+        auto& logit = four[static_cast<std::size_t>(sequences[static_cast<std::size_t>(u)])];
+        for (std::size_t b = 0; b < 4; ++b) logit[b] = rows.row(0)[acgt[b]];
+      });
+      for (Index i = 0; i < n; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        const int base = draw(four[at], options_.sampling,
+                              uniform(seed_, number_of(i), std::uint64_t{tokens[at].size()}));
+        bases[at] += kBases[base];
+        tokens[at].push_back(acgt[static_cast<std::size_t>(base)]);
+      }
+      advance(n);
+    }
+  }
+
   // The new bases of sequence i; its state at the end where `state` is not null.
   std::string sequence(Device& device, Index i, std::string* state) {
-    Features logits;
-    logits.logits = true;
-    logits.layers.clear();
-    Session session(model_.model, device, logits, plan_.chunk, plan_.slab);
+    Session session(model_.model, device, logits(), plan_.chunk, plan_.slab);
     std::vector<std::int32_t> unread;
     if (start_) session.restore(start_->state);
     session.reserve(room_);
     if (start_) {
       unread = {start_->last};
     } else {
-      const std::string& prompt = prompts_[static_cast<std::size_t>(i / options_.samples)];
-      unread.resize(prompt.size());
-      model_.tokenizer->encode(prompt, unread);
+      unread = prompt_of(i);
     }
     const auto& acgt = model_.tokenizer->acgt();
     std::string bases;

@@ -1,4 +1,4 @@
-// generate: bases from a causal model with a state, one after the other.
+// generate: bases from a causal model, one after the other.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,9 @@ struct GenerateOptions {
 };
 
 // The same options and seed give the same bases on any number of threads; a state saved after n
-// bases goes on with those that one run would have given. Throws Fault::usage for models without a
-// state, Fault::input for a state that is damaged or of another model.
+// bases goes on with those that one run would have given. Models without a state
+// read all of a sequence for each of its bases. Throws Fault::usage for states of those,
+// Fault::input for a state that is damaged or of another model.
 JobReport generate(const OpenedModel& model, Device& device, const GenerateOptions& options);
 
 }  // namespace genossm

@@ -5,7 +5,7 @@ import unittest
 
 import numpy
 
-from genossm_cli import SOURCE, TINY, Case, main
+from genossm_cli import SOURCE, TINY, Case, main, sanitized
 
 
 class Errors(Case):
@@ -131,6 +131,14 @@ class Errors(Case):
         self.assertEqual((summary["records"], summary["bases"]), (1, 10))
         for key in ("version", "command", "model_sha256", "seconds", "plan", "skipped", "warnings"):
             self.assertIn(key, summary)
+
+    @unittest.skipIf(sanitized(), "skipped: AddressSanitizer's own memory")
+    def test_the_peak_of_memory_is_not_that_of_whoever_starts_the_program(self):
+        held = bytearray(b"x") * (400 << 20)
+        self.good("score", "x.fa", "-o", "a.tsv", "--summary", "s.json", "-q")
+        peak = json.loads(self.path("s.json").read_text())["peak_memory_bytes"]
+        self.assertGreater(peak, 10 << 20)
+        self.assertLess(peak, len(held) // 2)
 
     def test_quiet(self):
         self.assertEqual(self.good("embed", "x.fa", "-o", "a.npz", "-q").stderr, b"")

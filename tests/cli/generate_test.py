@@ -55,6 +55,27 @@ class Generate(Case):
             self.fasta("--length", "1", "--seed", seed)["generated_1_1"] for seed in range(24))
         self.assertGreaterEqual(len(first), 3)
 
+    def test_a_model_without_a_state_reads_all_of_a_sequence_for_each_base(self):
+        model = ("-m", HYENA / "model.safetensors")  # filters of 258 tokens
+        options = (*model, "--prompt", "ACGTACGT", "--prompt", "", "-n", "2", "--length", "40", "--seed", "7")
+        one = self.fasta(*options, "-@", "1")
+        self.assertEqual(len(set(one.values())), 4)
+        self.assertEqual(one, self.fasta(*options, "-@", "3"))
+        self.assertEqual(one["generated_1_2"],
+                         self.fasta(*options[:4], "-n", "2", *options[-4:])["generated_1_2"])
+        # Greedy bases are the likeliest of all three others, as score sees them.
+        greedy = self.fasta(*model, "--prompt", "ACGT", "--length", "30", "--temperature", "0")["generated_1_1"]
+        texts = {f"{i}{b}": "ACGT" + greedy[:i] + b for i in range(0, 30, 7) for b in "ACGT"}
+        self.write("g.fa", "".join(f">{name}\n{text}\n" for name, text in texts.items()))
+        last = {row[0]: float(row[3]) for row in
+                (line.split("\t") for line in self.good("score", *model, "g.fa", "-q").stdout.decode().splitlines()
+                 if not line.startswith("#"))}
+        for i in range(0, 30, 7):
+            self.assertEqual(max("ACGT", key=lambda b: last[f"{i}{b}"]), greedy[i])
+        # The filters' length is the limit: 8 bases and 250 more, and one that is not read.
+        self.assertEqual(len(self.fasta(*model, "--prompt", "ACGTACGT", "--length", "251")["generated_1_1"]), 251)
+        self.refused(2, "generate", *model, "--prompt", "ACGTACGT", "--length", "252", says="258")
+
     def test_output(self):
         self.good("generate", "--prompt", "ACGT", "--length", "100", "-o", "out.fa.gz")
         self.assertEqual(self.path("out.fa.gz").read_bytes()[:2], b"\x1f\x8b")
@@ -75,7 +96,9 @@ class Generate(Case):
         self.refused(2, *good, "-n", "2", "--save-state", "s", says="--save-state")
         self.refused(2, *good, "--state", "s", says="--state")
         self.refused(2, *good, "-m", "genossm-mini-ps", says="masked")
-        self.refused(2, *good, "-m", HYENA / "model.safetensors", says="no state")
+        for option in ("--state", "--save-state"):
+            self.refused(2, "generate", "--length", "5", "-m", HYENA / "model.safetensors", option, "s",
+                         says="no state")
         self.refused(4, "generate", "--length", "5", "--state", "absent", says="absent")
         self.refused(6, *good, "-m", MODEL, says="tokenizer.json")
 
