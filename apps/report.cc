@@ -151,8 +151,8 @@ void report(const Finished& finished, const ReportOptions& options) {
       finished.seconds > 0 ? static_cast<double>(job.bases - job.found) / finished.seconds : 0;
   if (!options.quiet) {
     for (const auto& [text, n] : job.warnings) {
-      std::cerr << "genossm " << finished.command << ": warning: " << one_line(text) << " (" << with_commas(n)
-                << ")\n";
+      std::cerr << "genossm " << finished.command << ": warning: " << one_line(text) << " ("
+                << with_commas(n) << ")\n";
     }
     for (const auto& [reason, n] : job.skipped) {
       std::cerr << "genossm " << finished.command << ": skipped: " << reason << ": "

@@ -50,6 +50,12 @@ FieldValues reals(const Site& site, float Allele::*member) {
 }
 
 Index effect_window(const OpenedModel& model, const EffectOptions& options) {
+  constexpr Index kMost = Index{1} << 40;
+  for (const Index bases : {options.run.window, options.grid}) {
+    if (bases <= kMost) continue;
+    fail(Fault::usage, "--window or --grid: " + std::to_string(bases) + " bases, want at most " +
+                           std::to_string(kMost));
+  }
   if (options.run.window > 0) return options.run.window;
   if (model.context > 0) return model.context;
   fail(Fault::usage, model.name + " does not say how many bases it sees at once: give --window");

@@ -117,8 +117,13 @@ class GenerateRun {
       }
     }
     check(options_.sampling);
-    if (options_.length < 1) fail(Fault::usage, "--length: want 1 base or more");
-    if (options_.samples < 1) fail(Fault::usage, "-n: want 1 sequence or more");
+    constexpr Index kMostBases = Index{1} << 40, kMostSamples = 100'000'000;
+    if (options_.length < 1 || options_.length > kMostBases) {
+      fail(Fault::usage, "--length: want 1 to " + std::to_string(kMostBases) + " bases");
+    }
+    if (options_.samples < 1 || options_.samples > kMostSamples) {
+      fail(Fault::usage, "-n: want 1 to " + std::to_string(kMostSamples) + " sequences");
+    }
     const bool one = options_.samples == 1 && options_.prompts.size() <= 1;
     if (!one && !options_.save_state.empty()) {
       fail(Fault::usage, "--save-state keeps one state: want one --prompt and -n 1");

@@ -98,7 +98,8 @@ class Reader {
     head.columns = static_cast<Index>(head.standardizer.mean.size());
     head.outputs = static_cast<Index>(head.output_bias.size());
     const std::vector<Index> inner{head.hidden, head.columns};
-    if (output != std::vector<Index>{head.outputs, inner[mlp ? 0 : 1]} || (mlp && hidden != inner)) {
+    if (output != std::vector<Index>{head.outputs, inner[mlp ? 0 : 1]} ||
+        (mlp && hidden != inner)) {
       fail(Fault::checkpoint, path_ + ": the shapes of its matrices do not fit its vectors");
     }
     try {
@@ -114,8 +115,7 @@ class Reader {
     }
     // Heads of the first versions have none.
     const auto sum = header_.metadata.find("sha256");
-    if (sum != header_.metadata.end() &&
-        sum->second != digest(header_.metadata.at("head"), head)) {
+    if (sum != header_.metadata.end() && sum->second != digest(header_.metadata.at("head"), head)) {
       fail(Fault::checkpoint, path_ + ": is damaged: its SHA-256 is another one");
     }
     return out;
@@ -167,11 +167,9 @@ void write_head(const HeadFile& file, const std::string& path, bool force) {
       {"output.weight", DType::f32, {head.outputs, inner}, bytes_of(head.output_weight)});
   tensors.push_back({"output.bias", DType::f32, {head.outputs}, bytes_of(head.output_bias)});
   const std::string description = to_utf8(describe(file));
-  write_safetensors(path, force,
-                    {{"format", kFormat},
-                     {"head", description},
-                     {"sha256", digest(description, head)}},
-                    tensors);
+  write_safetensors(
+      path, force,
+      {{"format", kFormat}, {"head", description}, {"sha256", digest(description, head)}}, tensors);
 }
 
 HeadFile read_head(const std::string& path) { return Reader(path).read(); }

@@ -80,6 +80,12 @@ Plan plan_for_cuda(const Card& card, const PlanRequest& request) {
 }  // namespace
 
 Plan make_plan(const Card& card, const PlanRequest& request) {
+  constexpr Index kMost = Index{1} << 40;  // beyond it bytes would no longer fit a number
+  for (const Index tokens : {request.window, request.chunk}) {
+    if (tokens <= kMost) continue;
+    fail(Fault::usage, "--window or --chunk: " + std::to_string(tokens) + " tokens, want at most " +
+                           std::to_string(kMost));
+  }
   if (card.cuda) return plan_for_cuda(card, request);
   Plan plan;
   plan.layer_major = card.layer_major();

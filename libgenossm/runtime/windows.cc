@@ -9,12 +9,13 @@ namespace genossm {
 
 std::vector<Window> cut_windows(Index length, Index window, Index stride, bool two_way) {
   if (length <= 0) return {};
-  if (window <= 0 || length <= window) return {{0, length, 0, length}};
-  if (stride <= 0) stride = two_way ? std::max<Index>(1, window / 2) : window;
-  if (stride > window) {
+  if (window <= 0) return {{0, length, 0, length}};
+  if (stride > window) {  // whatever the length: the next sequence may be longer
     fail(Fault::usage, "--stride " + std::to_string(stride) + " is longer than --window " +
                            std::to_string(window) + ": bases between windows would be lost");
   }
+  if (length <= window) return {{0, length, 0, length}};
+  if (stride <= 0) stride = two_way ? std::max<Index>(1, window / 2) : window;
   std::vector<Window> windows;
   for (Index begin = 0;; begin += stride) {
     begin = std::min(begin, length - window);

@@ -22,6 +22,16 @@ class Errors(Case):
         self.refused(2, "embed", "x.fa", "-o", "a.npz", "-O", "tsv", says="npz")
         self.refused(2, "embed", "x.fa", "-O", "npz", says="npz")
         self.refused(2, "embed", "x.fa", "--window", "4", "--stride", "5", says="stride")
+        self.refused(2, "embed", "x.fa", "--window", "16", "--stride", "17", says="stride")  # of short records too
+        huge = str(2**62)
+        self.refused(2, "embed", "x.fa", "--window", huge, "-o", "a.npz", says="--window")
+        self.refused(2, "embed", "x.fa", "--chunk", huge, "-o", "a.npz", says="--chunk")
+        self.refused(2, "generate", "--prompt", "A", "--length", huge, says="--length")
+        self.refused(2, "generate", "--prompt", "A", "--length", "1", "-n", huge, says="-n")
+        variants = ("variants", TINY / "human_reads.vcf.gz", "-f", TINY / "human_reads.ref.fa", "-o", "a.vcf")
+        for score in ("masked", "embdist"):
+            self.refused(2, *variants, "--score", score, "--window", huge, says="--window")
+        self.refused(2, *variants, "--score", "llr", "--window", "64", "--grid", huge, says="--grid")
         self.refused(2, "embed", "x.fa", "--memory", "lots", says="lots")
         self.refused(2, "embed", "x.fa", "-@", "0", says="threads")
         self.refused(2, "embed", "x.fa", "--dtype", "bf16", "-o", "a.npz", says="bf16")

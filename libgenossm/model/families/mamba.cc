@@ -32,8 +32,8 @@ ModelSpec describe(const Json& config, Binder& tensors) {
   const bool rms = config.flag("rms_norm", true);
   const Index intermediate = config.integer("d_intermediate", 0);
   if (intermediate < 0) {
-    fail(Fault::checkpoint, config.where() + ": d_intermediate is " +
-                                std::to_string(intermediate) + ", want 0 (no MLP) or more");
+    fail(Fault::checkpoint, config.where() + ": d_intermediate is " + std::to_string(intermediate) +
+                                ", want 0 (no MLP) or more");
   }
 
   tensors.bind(m.embedding, "backbone.embedding.weight", {m.vocab, m.d_model});

@@ -31,8 +31,8 @@ Index inner_width(const Json& ssm, Index d_model, double otherwise) {
 float epsilon(const Json& json, std::string_view key, double otherwise) {
   const double eps = json.number(key, otherwise);
   if (!(eps >= 0 && eps <= 1)) {
-    fail(Fault::checkpoint, json.where() + ": " + std::string(key) + " is " +
-                                std::to_string(eps) + ", want a number from 0 to 1");
+    fail(Fault::checkpoint, json.where() + ": " + std::string(key) + " is " + std::to_string(eps) +
+                                ", want a number from 0 to 1");
   }
   return static_cast<float>(eps);
 }
