@@ -25,9 +25,9 @@ struct GenerateOptions {
 };
 
 // The same options and seed give the same bases on any number of threads; a state saved after n
-// bases goes on with those that one run would have given. Models without a state
-// read all of a sequence for each of its bases. Throws Fault::usage for states of those,
-// Fault::input for a state that is damaged or of another model.
+// bases goes on with those that one run would have given. Models without a state read all of a
+// sequence for each of its bases. Throws Fault::usage for states of those, Fault::input for a state
+// that is damaged or of another model.
 JobReport generate(const OpenedModel& model, Device& device, const GenerateOptions& options);
 
 }  // namespace genossm

@@ -171,10 +171,6 @@ bool lock(int descriptor) {
   return result == 0 || errno != EWOULDBLOCK;  // where files cannot be locked, nobody has one
 }
 
-}  // namespace
-
-namespace {
-
 // A fact as a message says it: the items of a list one after the other.
 std::string said_of(const std::string* fact) {
   if (fact == nullptr) return "not set";
